@@ -1,0 +1,270 @@
+//! Stored events as server-sent events, of one job or of all. Pieces of an agent's text
+//! (`agent.delta`) aren't stored, and so aren't here.
+
+use crate::problem::{Code, Problem};
+use crate::query::{Params, wrong};
+use crate::{Shared, host, jobs};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use pipeline::{EventKind, JobId, StoredEvent};
+use serde_json::json;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Position, StoreError, Wake};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+/// Open streams at most: each asks the store now and then.
+pub(crate) const STREAMS: usize = 256;
+
+/// Between comments, so that proxies and clients see that the stream lives.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+
+/// The fallback behind wake-ups.
+const POLL_EVERY: Duration = Duration::from_secs(2);
+
+/// Events of one read.
+const BATCH: u32 = 200;
+
+/// Where a stream is.
+enum Feed {
+    Job {
+        id: JobId,
+        after: i64,
+        until_final: bool,
+    },
+    All {
+        after: Position,
+    },
+}
+
+struct Stream {
+    shared: Arc<Shared>,
+    feed: Feed,
+    wakes: Receiver<Wake>,
+    comment_at: Instant,
+    ended: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(crate) async fn of_job(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, Problem> {
+    let until_final = match params.text("until").as_deref() {
+        None => false,
+        Some("final") => true,
+        Some(_) => return Err(wrong("`until` must be `final`, or left out")),
+    };
+    let place = place(&headers, &mut params)?;
+    params.done("after and until")?;
+    let after = match &place {
+        None => 0,
+        Some(place) => place
+            .parse()
+            .ok()
+            .filter(|after| *after >= 0)
+            .ok_or_else(bad_place)?,
+    };
+    let id = jobs::find(&shared, &id).await?.id;
+    open(
+        &shared,
+        Feed::Job {
+            id,
+            after,
+            until_final,
+        },
+    )
+}
+
+pub(crate) async fn of_all(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, Problem> {
+    let place = place(&headers, &mut params)?;
+    params.done("after")?;
+    let after = match &place {
+        None => shared.store.stream_end().await?,
+        Some(place) => position(place).ok_or_else(bad_place)?,
+    };
+    open(&shared, Feed::All { after })
+}
+
+/// The id of the last event that the client has; the header rules, as it is newer.
+fn place(headers: &HeaderMap, params: &mut Params) -> Result<Option<String>, Problem> {
+    let after = params.text("after");
+    let name = HeaderName::from_static("last-event-id");
+    let last = host::one(headers, name).map_err(|()| bad_place())?;
+    Ok(last
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+        .or(after))
+}
+
+fn bad_place() -> Problem {
+    wrong(
+        "`Last-Event-ID` or `after` isn't the `id` of an event of this stream: leave it out to begin anew",
+    )
+}
+
+fn position(text: &str) -> Option<Position> {
+    let (a, b) = text.split_once('-')?;
+    let part = |text: &str| text.parse().ok().filter(|n: &i64| *n >= 0);
+    Some((part(a)?, part(b)?))
+}
+
+fn open(shared: &Arc<Shared>, feed: Feed) -> Result<Response, Problem> {
+    let permit = Arc::clone(&shared.streams)
+        .try_acquire_owned()
+        .map_err(|_| {
+            Problem::new(
+                Code::TooManyStreams,
+                format!("{STREAMS} streams are open: try again later"),
+            )
+        })?;
+    let stream = Stream {
+        shared: Arc::clone(shared),
+        feed,
+        // Before the first read, or a hint is lost.
+        wakes: shared.store.wakes(),
+        comment_at: Instant::now(),
+        ended: false,
+        _permit: permit,
+    };
+    let chunks = stream::unfold(stream, |mut stream| async {
+        let chunk = stream.next().await?;
+        Some((Ok::<_, Infallible>(chunk), stream))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+impl Stream {
+    /// The next piece of the answer; none at its end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.ended || self.shared.stopping.is_cancelled() {
+                return None;
+            }
+            match self.read().await {
+                Ok(events) if !events.is_empty() => return Some(self.written(&events)),
+                Ok(_) => {}
+                // The client comes back with its last id; what it missed is still there.
+                Err(error) => {
+                    tracing::warn!(error = %error, "a stream of events ends: the store doesn't answer");
+                    return None;
+                }
+            }
+            let now = Instant::now();
+            if now >= self.comment_at {
+                self.comment_at = now + COMMENT_EVERY;
+                return self
+                    .is_wanted()
+                    .await
+                    .then(|| Bytes::from_static(b": alive\n\n"));
+            }
+            self.sleep().await;
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<StoredEvent>, StoreError> {
+        match self.feed {
+            Feed::Job { id, after, .. } => self.shared.store.job_events(id, after, BATCH).await,
+            Feed::All { after } => self.shared.store.stream(after, BATCH).await,
+        }
+    }
+
+    /// Until there may be more, or a comment is due.
+    async fn sleep(&mut self) {
+        let poll = tokio::time::sleep_until((Instant::now() + POLL_EVERY).min(self.comment_at));
+        tokio::pin!(poll);
+        loop {
+            tokio::select! {
+                () = self.shared.stopping.cancelled() => return,
+                () = &mut poll => return,
+                wake = self.wakes.recv() => match wake {
+                    Ok(Wake::Events(job)) if self.feed.hears(job) => return,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => return,
+                    Err(RecvError::Closed) => return (&mut poll).await,
+                },
+            }
+        }
+    }
+
+    /// Whether its job is still there.
+    async fn is_wanted(&self) -> bool {
+        match self.feed {
+            Feed::All { .. } => true,
+            Feed::Job { id, .. } => !matches!(self.shared.store.job(id).await, Ok(None)),
+        }
+    }
+
+    fn written(&mut self, events: &[StoredEvent]) -> Bytes {
+        self.comment_at = Instant::now() + COMMENT_EVERY;
+        let mut text = String::new();
+        for event in events {
+            let id = match &mut self.feed {
+                Feed::Job {
+                    after, until_final, ..
+                } => {
+                    *after = event.seq;
+                    self.ended |= *until_final && is_final(event.kind);
+                    event.seq.to_string()
+                }
+                Feed::All { after } => {
+                    *after = event.position;
+                    format!("{}-{}", after.0, after.1)
+                }
+            };
+            let data = json!({
+                "seq": event.seq,
+                "job": event.job,
+                "type": event.kind,
+                "at": event.at,
+                "phase": event.phase,
+                "attempt": event.attempt,
+                "data": event.data,
+            });
+            let kind = event.kind.word();
+            // JSON has no line ends of its own; writing to a String can't fail.
+            let _ = write!(text, "id: {id}\nevent: {kind}\ndata: {data}\n\n");
+            if self.ended {
+                break;
+            }
+        }
+        text.into()
+    }
+}
+
+impl Feed {
+    fn hears(&self, of: Option<JobId>) -> bool {
+        match (self, of) {
+            (Self::Job { id, .. }, Some(of)) => *id == of,
+            _ => true,
+        }
+    }
+}
+
+fn is_final(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::JobSucceeded | EventKind::JobFailed | EventKind::JobCancelled
+    )
+}

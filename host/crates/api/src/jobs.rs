@@ -1,0 +1,263 @@
+//! Submitting, reading, acting on and deleting jobs. What an act does to a job is `pipeline`'s.
+
+use crate::problem::{Code, Problem};
+use crate::query::{Params, job_id, wrong};
+use crate::view::JobView;
+use crate::{Shared, body, pipelines};
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use pipeline::{
+    Digest, Input, Job, JobId, PipelineSpec, Status, Timestamp, check_group, check_job_name,
+    check_params,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Acted, Deleted, Filter, Idempotency, NewJob, Submitted};
+use uuid::Uuid;
+
+const DEFAULT_PIPELINE: &str = "game";
+const PRIORITIES: std::ops::RangeInclusive<i32> = -1000..=1000;
+const LONGEST_KEY: usize = 255;
+/// Levels of params: what reads them later may wrap them, and stops at some depth.
+const DEEPEST: usize = 32;
+/// How far ahead `run_at` may be.
+const FARTHEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+type Answer = Result<Response, Problem>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submission {
+    name: String,
+    pipeline: Option<String>,
+    #[serde(default)]
+    params: Option<Map<String, Value>>,
+    priority: Option<i32>,
+    run_at: Option<String>,
+    group: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Feedback {
+    text: String,
+}
+
+pub(crate) async fn submit(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
+    let key = idempotency_key(request.headers())?;
+    let (submission, bytes) = body::json::<Submission>(&shared, request).await?;
+    let spec = pipelines::wanted(
+        shared.store.pipelines().await?,
+        submission.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE),
+    )?;
+    let new = NewJob {
+        job: new_job(&shared, submission, spec)?,
+        idempotency: key.map(|key| Idempotency {
+            key: format!("jobs:{key}"),
+            body: Digest::of(&bytes),
+        }),
+    };
+    let (job, replayed) = match shared.store.submit(&new).await? {
+        Submitted::New(job) => (job, false),
+        Submitted::Same(job) => (job, true),
+        Submitted::KeyReused => {
+            let detail = "this key was sent before with another body: take a new key for a new job";
+            return Err(Problem::new(Code::IdempotencyKeyReused, detail));
+        }
+    };
+    let mut answer = shown(&shared, StatusCode::CREATED, &job);
+    let headers = answer.headers_mut();
+    if let Ok(place) = HeaderValue::from_str(&format!("/api/jobs/{}", job.id)) {
+        headers.insert(header::LOCATION, place);
+    }
+    if replayed {
+        let name = HeaderName::from_static("idempotent-replayed");
+        headers.insert(name, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job, Problem> {
+    let limits = &shared.config.limits;
+    let invalid = |error: pipeline::NameError| Problem::new(Code::InvalidJob, error.to_string());
+    check_job_name(&from.name, limits).map_err(invalid)?;
+    if let Some(group) = &from.group {
+        check_group(group, limits).map_err(invalid)?;
+    }
+    let params = from.params.unwrap_or_default();
+    check_params(&params, limits).map_err(invalid)?;
+    if params.values().any(|value| is_deeper(value, DEEPEST - 1)) {
+        let detail =
+            format!("the params are nested deeper than the {DEEPEST} levels that are allowed");
+        return Err(Problem::new(Code::InvalidJob, detail));
+    }
+    let priority = from.priority.unwrap_or(0);
+    if !PRIORITIES.contains(&priority) {
+        let (least, most) = PRIORITIES.into_inner();
+        let detail = format!("the priority is {priority}; it must be {least} to {most}");
+        return Err(Problem::new(Code::InvalidJob, detail));
+    }
+    let now = (shared.config.now)();
+    let run_at = from
+        .run_at
+        .as_deref()
+        .map(|text| run_at(text, now))
+        .transpose()?;
+    let job = Job {
+        params,
+        priority,
+        group: from.group,
+        ..Job::new(JobId(Uuid::now_v7()), from.name, spec, now)
+    };
+    Ok(job.not_before(run_at))
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let inner = |value| is_deeper(value, levels - 1);
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(inner),
+        Value::Object(fields) => levels == 0 || fields.values().any(inner),
+        _ => false,
+    }
+}
+
+fn run_at(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let Some(at) = Timestamp::parse(text) else {
+        let detail = "run_at must be an RFC 3339 time, such as 2030-01-31T08:00:00Z";
+        return Err(Problem::new(Code::InvalidJob, detail));
+    };
+    if at < Timestamp::default() || at > now.after(FARTHEST) {
+        let detail = "run_at must be after 1970 and at most ten years ahead";
+        return Err(Problem::new(Code::InvalidJob, detail));
+    }
+    Ok(at)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let wrong = || {
+        let detail =
+            format!("send one Idempotency-Key of 1 to {LONGEST_KEY} visible ASCII characters");
+        Problem::new(Code::BadIdempotencyKey, detail)
+    };
+    let name = HeaderName::from_static("idempotency-key");
+    let Some(key) = crate::host::one(headers, name).map_err(|()| wrong())? else {
+        return Ok(None);
+    };
+    let fits = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|c| c.is_ascii_graphic());
+    if fits {
+        Ok(Some(key.to_owned()))
+    } else {
+        Err(wrong())
+    }
+}
+
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, mut params: Params) -> Answer {
+    let status = params
+        .text("status")
+        .map(|word| status(&word))
+        .transpose()?;
+    let filter = Filter {
+        status,
+        pipeline: params.text("pipeline"),
+        group: params.text("group"),
+        q: params.text("q").filter(|q| !q.is_empty()),
+        limit: params.limit(200, 50)?,
+        cursor: params.place("cursor")?,
+    };
+    params.done("status, pipeline, group, q, limit and cursor")?;
+    let page = shared.store.jobs(&filter).await?;
+    let items: Vec<_> = page
+        .items
+        .iter()
+        .map(|job| JobView::new(job, &shared.config))
+        .collect();
+    let next_cursor = page.next_cursor.map(|cursor| cursor.to_string());
+    Ok(Json(json!({ "items": items, "next_cursor": next_cursor })).into_response())
+}
+
+fn status(word: &str) -> Result<Status, Problem> {
+    Status::from_word(word).ok_or_else(|| {
+        let known = Status::ALL.map(Status::word).join(", ");
+        wrong(format!("`status` must be one of {known}"))
+    })
+}
+
+pub(crate) async fn read(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    let job = find(&shared, &id).await?;
+    Ok(shown(&shared, StatusCode::OK, &job))
+}
+
+pub(crate) async fn find(shared: &Shared, id: &str) -> Result<Job, Problem> {
+    let id = job_id(id)?;
+    shared
+        .store
+        .job(id)
+        .await?
+        .ok_or_else(|| Problem::no_job(id))
+}
+
+pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    act(&shared, &id, Input::Cancel).await
+}
+
+pub(crate) async fn retry(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    act(&shared, &id, Input::Retry { feedback: None }).await
+}
+
+pub(crate) async fn feedback(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    job_id(&id)?;
+    let (Feedback { text }, _) = body::json(&shared, request).await?;
+    let limit = shared.config.limits.message_bytes;
+    let invalid = |detail: String| Err(Problem::new(Code::InvalidBody, detail));
+    if text.trim().is_empty() {
+        return invalid("the text is empty: say what should be different".to_owned());
+    }
+    if text.len() > limit {
+        return invalid(format!(
+            "the text is {} bytes long; at most {limit} are allowed",
+            text.len()
+        ));
+    }
+    if text.contains('\0') {
+        return invalid("the text holds a NUL: remove it".to_owned());
+    }
+    act(&shared, &id, Input::Feedback { text }).await
+}
+
+async fn act(shared: &Shared, id: &str, input: Input) -> Answer {
+    let id = job_id(id)?;
+    let now = (shared.config.now)();
+    match shared
+        .store
+        .act(id, input, &shared.config.limits, now)
+        .await?
+    {
+        Acted::Done(job) => Ok(shown(shared, StatusCode::ACCEPTED, &job)),
+        Acted::Illegal(why) => Err(Problem::new(Code::WrongState, why.to_string())),
+        Acted::NotFound => Err(Problem::no_job(id)),
+    }
+}
+
+pub(crate) async fn delete(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    let id = job_id(&id)?;
+    match shared.store.delete(id).await? {
+        Deleted::Done(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Deleted::Running => {
+            let detail = "the job runs: cancel it first, and delete it once it has stopped";
+            Err(Problem::new(Code::JobRunning, detail))
+        }
+        Deleted::NotFound => Err(Problem::no_job(id)),
+    }
+}
+
+fn shown(shared: &Shared, status: StatusCode, job: &Job) -> Response {
+    (status, Json(JobView::new(job, &shared.config))).into_response()
+}

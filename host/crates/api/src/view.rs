@@ -1,0 +1,196 @@
+//! A job as the HTTP API gives it. The stored form is another one, and may change.
+
+use crate::ApiConfig;
+use pipeline::{
+    Attempt, Decision, Failure, Job, JobId, Phase, PhaseStatus, PluginPin, Status, Task,
+    TaskStatus, Timestamp, Usage, WaitReason,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+#[derive(Serialize)]
+pub(crate) struct JobView<'a> {
+    id: JobId,
+    name: &'a str,
+    pipeline: &'a str,
+    params: &'a Map<String, Value>,
+    priority: i32,
+    run_at: Option<Timestamp>,
+    group: Option<&'a str>,
+    revision: u32,
+    feedback: Option<&'a str>,
+    status: Status,
+    wait: Option<WaitView<'a>>,
+    phase: Option<&'a str>,
+    stage: Option<&'static str>,
+    attempt: Option<u32>,
+    cancel_requested: bool,
+    phases: Vec<PhaseView<'a>>,
+    site: Option<SiteRefView<'a>>,
+    sites: Vec<SiteRefView<'a>>,
+    error: Option<&'a Failure>,
+    cost_usd: String,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct WaitView<'a> {
+    reason: WaitReason,
+    message: &'a str,
+    until: Timestamp,
+}
+
+#[derive(Clone, Serialize)]
+struct SiteRefView<'a> {
+    slug: &'a str,
+    title: &'a str,
+    url: String,
+}
+
+#[derive(Serialize)]
+struct PhaseView<'a> {
+    id: &'a str,
+    status: PhaseStatus,
+    attempts: Vec<AttemptView<'a>>,
+}
+
+#[derive(Serialize)]
+struct AttemptView<'a> {
+    number: u32,
+    revision: u32,
+    /// Who answered last.
+    plugin: Option<&'a PluginPin>,
+    /// Who answered; more than one where the first was taken away.
+    plugins: &'a [PluginPin],
+    tasks: Vec<TaskView<'a>>,
+    verdict: Option<Decision>,
+    message: Option<&'a str>,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct TaskView<'a> {
+    name: &'a str,
+    status: TaskStatus,
+    run: u32,
+    exit_code: Option<i32>,
+    failure: Option<&'a Failure>,
+    duration_ms: Option<u64>,
+    cost_usd: String,
+    input_tokens: u64,
+    cache_read_tokens: u64,
+    cache_write_tokens: u64,
+    output_tokens: u64,
+}
+
+impl<'a> JobView<'a> {
+    pub(crate) fn new(job: &'a Job, config: &ApiConfig) -> Self {
+        let site = |site: &'a pipeline::SiteRef| SiteRefView {
+            slug: &site.slug,
+            title: &site.title,
+            url: config.site_url(&site.slug),
+        };
+        let sites: Vec<_> = job.sites.iter().map(site).collect();
+        Self {
+            id: job.id,
+            name: &job.name,
+            pipeline: &job.spec.name,
+            params: &job.params,
+            priority: job.priority,
+            run_at: job.run_at,
+            group: job.group.as_deref(),
+            revision: job.revision,
+            feedback: job.feedback.as_deref(),
+            status: job.status,
+            wait: job.wait.as_ref().map(|wait| WaitView {
+                reason: wait.reason,
+                message: &wait.message,
+                until: wait.until,
+            }),
+            phase: job.phase().map(|(spec, _)| spec.id.as_str()),
+            stage: job.at.map(|at| at.stage.word()),
+            attempt: job.attempt().map(|attempt| attempt.number),
+            cancel_requested: job.cancel_requested,
+            phases: job.phases.iter().map(phase).collect(),
+            site: sites.first().cloned(),
+            sites,
+            error: job.error.as_ref(),
+            cost_usd: usd(job.usage().cost_micro_usd),
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+fn phase(phase: &Phase) -> PhaseView<'_> {
+    PhaseView {
+        id: &phase.id,
+        status: phase.status,
+        attempts: phase.attempts.iter().map(attempt).collect(),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> AttemptView<'_> {
+    AttemptView {
+        number: attempt.number,
+        revision: attempt.revision,
+        plugin: attempt.plugins.last(),
+        plugins: &attempt.plugins,
+        tasks: attempt.tasks.iter().map(task).collect(),
+        verdict: attempt.verdict,
+        message: attempt.message.as_deref(),
+        started_at: attempt.started_at,
+        finished_at: attempt.finished_at,
+    }
+}
+
+fn task(task: &Task) -> TaskView<'_> {
+    let outcome = task.outcome.as_ref();
+    let last = outcome.map_or_else(Usage::default, |outcome| outcome.usage);
+    let usage = task.spent.plus(last);
+    TaskView {
+        name: &task.name,
+        status: task.status,
+        run: task.run,
+        exit_code: outcome.and_then(|outcome| outcome.exit_code),
+        failure: outcome.and_then(|outcome| outcome.failure.as_ref()),
+        duration_ms: outcome.map(|outcome| outcome.duration_ms),
+        cost_usd: usd(usage.cost_micro_usd),
+        input_tokens: usage.input_tokens,
+        cache_read_tokens: usage.cache_read_tokens,
+        cache_write_tokens: usage.cache_write_tokens,
+        output_tokens: usage.output_tokens,
+    }
+}
+
+/// Millionths of a dollar as a decimal: two places, more where they say something.
+fn usd(micro: u64) -> String {
+    let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
+    let shortest = text.len() - 4;
+    let trimmed = text.trim_end_matches('0').len();
+    text[..trimmed.max(shortest)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_exact() {
+        for (micro, text) in [
+            (0, "0.00"),
+            (1, "0.000001"),
+            (10_000, "0.01"),
+            (1_500_000, "1.50"),
+            (20_000_000, "20.00"),
+            (1_234_500, "1.2345"),
+            (u64::MAX, "18446744073709.551615"),
+        ] {
+            assert_eq!(usd(micro), text);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The API as a client meets it: over TCP on a free port, with an SQLite store in a folder of its
+//! own. No driver runs; where a job has to move, the test is its holder.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test stands on and isn't there ends it"
+)]
+
+#[path = "http/access.rs"]
+mod access;
+#[path = "http/bodies.rs"]
+mod bodies;
+#[path = "http/gallery.rs"]
+mod gallery;
+#[path = "http/jobs.rs"]
+mod jobs;
+#[path = "http/setup.rs"]
+mod setup;
+#[path = "http/sites.rs"]
+mod sites;
+#[path = "http/streams.rs"]
+mod streams;
+#[path = "http/views.rs"]
+mod views;

@@ -1,0 +1,199 @@
+//! Events and lines as they come, and after a cut. How the store orders them is its own suite's.
+
+use crate::setup::{DEADLINE, Held, Host};
+use axum::body::Body;
+use axum::http::Method;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use pipeline::{Failure, FailureKind, Input, Level, LogLine, Timestamp};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use store::DriverStore as _;
+
+/// A client of a stream.
+struct Listener {
+    body: Incoming,
+    text: String,
+    events: VecDeque<(String, Value)>,
+}
+
+impl Listener {
+    async fn open(host: &Host, path: &str, last: Option<&str>) -> Self {
+        let mut request = host.request(Method::GET, path);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let answer = host.stream(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(
+            answer.headers()["content-type"],
+            "text/event-stream; charset=utf-8"
+        );
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        Self {
+            body: answer.into_body(),
+            text: String::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The next event with its id; none at the stream's end.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let frame = tokio::time::timeout(DEADLINE, self.body.frame())
+                .await
+                .expect("an event in time")?;
+            self.text += std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap();
+            while let Some((one, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| one.lines().find_map(|line| line.strip_prefix(name));
+                if let Some(data) = field("data: ") {
+                    let data: Value = serde_json::from_str(data).unwrap();
+                    assert_eq!(data["type"], field("event: ").unwrap());
+                    self.events
+                        .push_back((field("id: ").unwrap().to_owned(), data));
+                }
+                self.text = rest.to_owned();
+            }
+        }
+    }
+
+    async fn types(&mut self, n: usize) -> Vec<String> {
+        let mut types = Vec::new();
+        for _ in 0..n {
+            let (_, event) = self.next().await.expect("an event");
+            types.push(event["type"].as_str().unwrap().to_owned());
+        }
+        types
+    }
+}
+
+async fn fail(held: &mut Held) {
+    held.give(Input::Broken(Failure::new(FailureKind::Internal, "x")))
+        .await;
+}
+
+#[tokio::test]
+async fn a_jobs_stream_begins_at_its_begin_and_goes_on_after_a_cut() {
+    let host = Host::start().await;
+    let id = host.submit("a").await;
+    let path = format!("/api/jobs/{id}/events");
+    let mut listener = Listener::open(&host, &path, None).await;
+    let (first, event) = listener.next().await.unwrap();
+    assert_eq!(
+        (first.as_str(), &event["seq"], &event["job"]),
+        ("1", &json!(1), &json!(id))
+    );
+    assert_eq!(event["data"], json!({}));
+    let mut held = host.claim().await;
+    assert_eq!(listener.types(2).await, ["job.started", "phase.started"]);
+    drop(listener);
+    fail(&mut held).await;
+    let mut again = Listener::open(&host, &path, Some("2")).await;
+    let (next, event) = again.next().await.unwrap();
+    assert_eq!(
+        (next.as_str(), &event["type"]),
+        ("3", &json!("phase.started"))
+    );
+    let mut by_query = Listener::open(&host, &format!("{path}?after=2"), None).await;
+    assert_eq!(by_query.next().await.unwrap().0, "3");
+}
+
+#[tokio::test]
+async fn a_jobs_stream_ends_with_the_job_where_that_is_asked_for() {
+    let host = Host::start().await;
+    let id = host.submit("a").await;
+    let mut listener =
+        Listener::open(&host, &format!("/api/jobs/{id}/events?until=final"), None).await;
+    let mut held = host.claim().await;
+    fail(&mut held).await;
+    let mut last = Value::Null;
+    while let Some((_, event)) = listener.next().await {
+        last = event["type"].clone();
+    }
+    assert_eq!(last, "job.failed");
+}
+
+#[tokio::test]
+async fn the_stream_of_all_begins_now_and_goes_on_after_a_cut() {
+    let host = Host::start().await;
+    let before = host.submit("before").await;
+    let mut listener = Listener::open(&host, "/api/events", None).await;
+    let second = host.submit("second").await;
+    let (place, event) = listener.next().await.unwrap();
+    assert_eq!(
+        (&event["job"], &event["type"]),
+        (&json!(second), &json!("job.queued"))
+    );
+    drop(listener);
+    let third = host.submit("third").await;
+    let mut again = Listener::open(&host, "/api/events", Some(&place)).await;
+    assert_eq!(again.next().await.unwrap().1["job"], json!(third));
+    let mut all = Listener::open(&host, "/api/events?after=0-0", None).await;
+    assert_eq!(all.next().await.unwrap().1["job"], json!(before));
+}
+
+#[tokio::test]
+async fn an_open_stream_does_not_hold_the_host_back() {
+    let host = Host::start().await;
+    let mut all = Listener::open(&host, "/api/events", None).await;
+    let id = host.submit("a").await;
+    assert_eq!(all.types(1).await, ["job.queued"]);
+    let mut one = Listener::open(&host, &format!("/api/jobs/{id}/events"), None).await;
+    assert_eq!(one.types(1).await, ["job.queued"]);
+    host.stop().await;
+    assert!(all.next().await.is_none() && one.next().await.is_none());
+}
+
+#[tokio::test]
+async fn streams_are_limited() {
+    let host = Host::start().await;
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        open.push(Listener::open(&host, "/api/events", None).await);
+    }
+    let refused = host.get("/api/events").await;
+    assert_eq!(refused.problem(), (503, "too-many-streams".to_owned()));
+    assert_eq!(host.get("/api/jobs").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_log_is_read_page_by_page() {
+    let host = Host::start().await;
+    let id = host.submit("a").await;
+    let held = host.claim().await;
+    let line = |text: &str| LogLine {
+        seq: 0,
+        at: Timestamp::default(),
+        phase: Some("idea".into()),
+        attempt: Some(1),
+        level: Level::Warn,
+        text: text.into(),
+    };
+    let lines = [line("one"), line("two"), line("three")];
+    assert!(host.store.append(&held.hold, &[], &lines).await.unwrap());
+    let path = format!("/api/jobs/{id}/logs");
+    let page = host.get(&format!("{path}?limit=2")).await.json();
+    assert_eq!(page["next_cursor"], "2");
+    let first = &page["items"][0];
+    for (key, value) in [
+        ("seq", json!(1)),
+        ("phase", json!("idea")),
+        ("attempt", json!(1)),
+        ("level", json!("warn")),
+        ("text", json!("one")),
+    ] {
+        assert_eq!(first[key], value, "{key}");
+    }
+    let rest = host.get(&format!("{path}?after=2&limit=2")).await.json();
+    assert_eq!(
+        (&rest["items"][0]["text"], &rest["next_cursor"]),
+        (&json!("three"), &Value::Null)
+    );
+    assert_eq!(
+        host.get(&format!("{path}?after=3")).await.json()["items"],
+        json!([])
+    );
+}

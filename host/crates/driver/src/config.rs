@@ -1,0 +1,111 @@
+//! What a driver is told at start. It reads no environment and no file.
+
+use pipeline::{HostId, Limits};
+use runner::RunLimits;
+use std::path::PathBuf;
+use std::time::Duration;
+use workspace::{Owner, TreeLimits};
+
+/// How this host drives jobs.
+#[derive(Clone, Debug)]
+pub struct DriverConfig {
+    /// Who this host is: the same after a restart.
+    pub host: HostId,
+    /// `all` or `driver`.
+    pub role: String,
+    /// Store and engine together: part of every container's name.
+    pub installation: String,
+    /// Jobs at once.
+    pub max_concurrent: usize,
+    /// The fallback behind wake-ups.
+    pub poll: Duration,
+    /// How long a lease holds without a heartbeat.
+    pub lease_time: Duration,
+    /// Sockets, prompts and output of runs.
+    pub run_dir: PathBuf,
+    /// Of an agent that says nothing else, and the most that a pipeline may ask for.
+    pub run_limits: RunLimits,
+    /// The most that a pipeline may ask for.
+    pub most: MostLimits,
+    /// Who owns a workspace.
+    pub owners: Owners,
+    /// The agent as people call it.
+    pub agent: AgentAbout,
+    /// On everything that isn't trusted.
+    pub limits: Limits,
+    /// On trees that agents left.
+    pub trees: TreeLimits,
+    /// For the agent beside the contract's own, such as a test's pace.
+    pub agent_env: Vec<(String, String)>,
+    /// A container or folder younger than this is never taken for an orphan.
+    pub orphan_age: Duration,
+}
+
+/// The most that a pipeline may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct MostLimits {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Processors.
+    pub cpus: f64,
+}
+
+/// The agent as people call it, and how to get another.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AgentAbout {
+    /// `demo agent` or `Claude Code`.
+    pub name: String,
+    /// Whether it works without a model.
+    pub demo: bool,
+    /// How to switch to Claude Code; empty where that is what runs.
+    pub hint: String,
+}
+
+/// Who owns a job's workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    /// The host's own user, whom the agent runs as.
+    Own(Owner),
+    /// A uid of its own for each job, from a range; for a host that is root.
+    Range {
+        /// The first uid.
+        first: u32,
+        /// How many.
+        count: u32,
+    },
+}
+
+impl Owners {
+    /// Who owns the workspace of the job with this number, and whether it must be given to them.
+    pub(crate) fn of(self, number: i64) -> (Owner, Option<Owner>) {
+        match self {
+            Self::Own(owner) => (owner, None),
+            Self::Range { first, count } => {
+                let offset = number.rem_euclid(i64::from(count.max(1)));
+                let uid = first + u32::try_from(offset).unwrap_or(0);
+                let owner = Owner { uid, gid: uid };
+                (owner, Some(owner))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_job_of_a_root_host_has_a_uid_of_the_range() {
+        let owners = Owners::Range {
+            first: 200_000,
+            count: 3,
+        };
+        let uids: Vec<u32> = (1..=4).map(|number| owners.of(number).0.uid).collect();
+        assert_eq!(uids, [200_001, 200_002, 200_000, 200_001]);
+        let own = Owners::Own(Owner {
+            uid: 1000,
+            gid: 1000,
+        });
+        assert_eq!(own.of(7).1, None);
+    }
+}

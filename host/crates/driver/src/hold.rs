@@ -1,0 +1,246 @@
+//! One job while this host holds it: step, commit, execute, repeat. What each command does is
+//! in `steps`, `deploying` and `agent`; nothing is executed here before it is committed.
+
+use crate::signal::{Signal, told};
+use crate::{Driver, now};
+use pipeline::{
+    Command, Digest, Failure, FailureKind, Input, Job, Level, LogLine, RunKey, Timestamp,
+};
+use std::time::{Duration, Instant};
+use store::{Change, Claimed, Committed, Hold, OnCancel};
+use tokio::sync::watch;
+use workspace::{Owner, Workspace};
+
+/// Past the end of a pause by this host's clock it has passed by the store's, too.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
+/// What a command came to, to be committed.
+pub(crate) struct Done {
+    /// What happened.
+    pub(crate) input: Box<Input>,
+    /// What the job will refer to by digest.
+    pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
+    /// The agent's run that needs nothing any more once this is committed.
+    pub(crate) ended: Option<RunKey>,
+}
+
+impl Done {
+    pub(crate) fn of(input: Input) -> Self {
+        Self {
+            input: Box::new(input),
+            blobs: Vec::new(),
+            ended: None,
+        }
+    }
+
+    /// The host itself couldn't do it.
+    pub(crate) fn broken(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self::of(Input::Broken(Failure::new(kind, message)))
+    }
+}
+
+/// What the work on one job needs, for as long as the job is held.
+pub(crate) struct Holder<'a> {
+    pub(crate) driver: &'a Driver,
+    pub(crate) hold: Hold,
+    pub(crate) signal: watch::Receiver<Signal>,
+    pub(crate) workspace: Workspace,
+    /// Whom the agent runs as.
+    pub(crate) owner: Owner,
+}
+
+/// Works on a job until it rests, or is lost.
+pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiver<Signal>) {
+    let Claimed {
+        mut job,
+        lease,
+        rescued,
+    } = claimed;
+    let hold = Hold {
+        job: job.id,
+        lease,
+        host: driver.config.host.clone(),
+    };
+    tracing::info!(job.id = %job.id, lease = lease.0, rescued, "job taken");
+    let job_id = job.id;
+    let (owner, give) = driver.config.owners.of(job.number);
+    let workspace = driver.parts.root.workspace(job.id, give);
+    job.root = Some(driver.parts.root.id().clone());
+    let mut holder = Holder {
+        driver,
+        hold,
+        signal,
+        workspace,
+        owner,
+    };
+    let mut done = Done::of(Input::Claimed { rescued });
+    while let Some((next, command)) = holder.advance(job, &mut done).await {
+        job = next;
+        let Some(command) = command else {
+            tracing::info!(job.id = %job.id, status = job.status.word(), "job rests");
+            if let Some(wait) = &job.wait {
+                driver.slots.ask_after(wait.until.since(now()) + A_MOMENT);
+            }
+            return;
+        };
+        match holder.execute(&job, command).await {
+            Some(result) => done = result,
+            None => break,
+        }
+    }
+    tracing::warn!(job.id = %job_id, lease = lease.0, "job let go of, for its next holder");
+}
+
+impl Holder<'_> {
+    /// Commits what follows from `done`; the job as it is then. None: the lease is lost.
+    async fn advance(&mut self, job: Job, done: &mut Done) -> Option<(Job, Option<Command>)> {
+        loop {
+            let cancel = *done.input == Input::Cancel;
+            if cancel && let Some(key) = job.run_key() {
+                // Before the state says that it has ended, its agent has.
+                self.discard(&key).await;
+            }
+            let now = now();
+            let step = self.step(&job, Input::clone(&done.input), now);
+            let on_cancel = if cancel {
+                OnCancel::Ignore
+            } else {
+                OnCancel::Refuse
+            };
+            let blobs = std::mem::take(&mut done.blobs);
+            let change = Change {
+                step,
+                now,
+                blobs,
+                on_cancel,
+            };
+            match self.commit(&change).await? {
+                Committed::CancelRequested => *done.input = Input::Cancel,
+                _ => {
+                    if let Some(key) = done.ended.take() {
+                        self.discard(&key).await;
+                    }
+                    return Some((change.step.next, change.step.command));
+                }
+            }
+        }
+    }
+
+    fn step(&self, job: &Job, input: Input, now: Timestamp) -> pipeline::Step {
+        let limits = &self.driver.config.limits;
+        let first = match pipeline::step(job, input, limits, now) {
+            Ok(step) => return step,
+            Err(illegal) => illegal,
+        };
+        tracing::error!(job.id = %job.id, error = %first, "the state machine refused an input");
+        let message = "a fault in Gantry: the log of its host has more".to_owned();
+        let input = Input::Broken(Failure::new(FailureKind::Internal, message));
+        pipeline::step(job, input, limits, now).unwrap_or_else(|_| pipeline::Step {
+            next: job.clone(),
+            command: None,
+            events: Vec::new(),
+            publish: Vec::new(),
+        })
+    }
+
+    /// Commits. None: the lease is lost, or nobody knows whether the commit got through. Then
+    /// the job is let go of, and the next claim gives it back as the store has it.
+    async fn commit(&mut self, change: &Change) -> Option<Committed> {
+        self.fence().await?;
+        match self.driver.parts.store.commit(&self.hold, change).await {
+            Ok(Committed::LeaseLost) => None,
+            Ok(committed) => Some(committed),
+            Err(error) => {
+                tracing::warn!(job.id = %self.hold.job, %error, "a commit didn't get through");
+                None
+            }
+        }
+    }
+
+    /// Waits until the leases of this host hold. None: this one doesn't any more.
+    async fn fence(&mut self) -> Option<()> {
+        if self.driver.fence.holds(Instant::now()) {
+            return Some(());
+        }
+        let mut closed = self.driver.fence.watch();
+        tokio::select! {
+            _ = closed.wait_for(|closed| !closed) => Some(()),
+            _ = self.signal.wait_for(|signal| *signal == Signal::Lost) => None,
+        }
+    }
+
+    /// Does what the state commands. None: the lease is lost.
+    async fn execute(&mut self, job: &Job, command: Command) -> Option<Done> {
+        self.fence().await?;
+        if let Command::RunAgent(key) = command {
+            return self.run_agent(job, key).await;
+        }
+        let mut signal = self.signal.clone();
+        let work = async {
+            match command {
+                Command::Prompt { reset } => self.prompt(job, reset).await,
+                Command::Validate => self.validate(job).await,
+                _ => self.deploy(job).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            told = told(&mut signal) => told.as_input().map(Done::of),
+            done = work => Some(done),
+        }
+    }
+
+    /// Removes what is left of a run whose outcome is committed, or that isn't wanted.
+    /// What can't be removed now, the reaper will find.
+    async fn discard(&self, key: &RunKey) {
+        let config = &self.driver.config;
+        let name = key.name(&config.installation);
+        if let Err(error) = self.driver.parts.runner.remove(&name).await {
+            tracing::warn!(run.name = name, %error, "a run couldn't be removed");
+            return;
+        }
+        let folder = crate::run_folder::RunFolder::of(&config.run_dir, key);
+        let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(run.name = name, %error, "a run's folder couldn't be removed");
+        }
+    }
+
+    /// Writes lines of a plugin or of the host to the job's log.
+    pub(crate) async fn log(&self, job: &Job, lines: Vec<(Level, String)>) {
+        if lines.is_empty() {
+            return;
+        }
+        let phase = job.phase().map_or("deploy", |(spec, _)| spec.id.as_str());
+        let attempt = job.attempt().map(|attempt| attempt.number);
+        let line = |(level, text): (Level, String)| LogLine {
+            seq: 0,
+            at: Timestamp::default(),
+            phase: Some(phase.to_owned()),
+            attempt,
+            level,
+            text: crate::output::printable(&text),
+        };
+        let lines: Vec<LogLine> = lines.into_iter().map(line).collect();
+        if let Err(error) = self
+            .driver
+            .parts
+            .store
+            .append(&self.hold, &[], &lines)
+            .await
+        {
+            tracing::warn!(job.id = %job.id, %error, lines = lines.len(), "log lines are lost");
+        }
+    }
+}
+
+impl Signal {
+    /// What it means for the state; none where nothing may be written any more.
+    pub(crate) fn as_input(self) -> Option<Input> {
+        match self {
+            Self::Cancel => Some(Input::Cancel),
+            Self::GiveBack => Some(Input::GivenBack),
+            Self::Lost | Self::Go => None,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The driver: a loop that claims jobs and does what the state machine commands. It decides
+//! nothing itself (`pipeline::step` does), serves no HTTP, and meets the API in the store only.
+//!
+//! Claim, step, commit, execute, repeat: every state is committed under the job's lease before
+//! its command runs, so whatever this process is doing when it dies can be done again.
+
+mod config;
+mod fence;
+mod signal;
+
+mod claims;
+mod heartbeat;
+mod hold;
+
+mod context;
+mod deploying;
+mod steps;
+
+mod agent;
+mod ending;
+mod output;
+mod run_folder;
+mod tail;
+
+mod publish;
+mod reaper;
+
+pub use config::{AgentAbout, DriverConfig, MostLimits, Owners};
+
+use claims::Slots;
+use fence::Fence;
+use gateway::Gateway;
+use pipeline::{RootId, Timestamp};
+use plugin_runtime::Plugins;
+use runner::Runner;
+use std::sync::Arc;
+use std::time::SystemTime;
+use store::DriverStore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a driver works with: chosen by the host, known here by what it can do.
+#[derive(Clone)]
+pub struct Parts {
+    /// Jobs, leases, events.
+    pub store: Arc<dyn DriverStore>,
+    /// Who answers the steps.
+    pub plugins: Plugins,
+    /// Where agents run.
+    pub runner: Arc<dyn Runner>,
+    /// The way to the model; none for an agent that needs no model.
+    pub gateway: Option<Gateway>,
+    /// Where workspaces are.
+    pub root: workspace::Root,
+    /// Where sites are.
+    pub sites: deploy::Sites,
+}
+
+/// A host's driver.
+pub struct Driver {
+    pub(crate) parts: Parts,
+    pub(crate) config: DriverConfig,
+    pub(crate) fence: Fence,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Driver {
+    /// Nothing runs yet.
+    pub fn new(parts: Parts, config: DriverConfig) -> Arc<Self> {
+        let fence = Fence::new(config.lease_time);
+        let slots = Arc::new(Slots::new(config.max_concurrent));
+        Arc::new(Self {
+            parts,
+            config,
+            fence,
+            slots,
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Drives jobs until `shutdown`; then gives back what it holds, without stopping an agent,
+    /// and returns.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let beats = tokio::spawn(heartbeat::run(Arc::clone(&self), shutdown.clone()));
+        let told = tokio::spawn(publish::run(Arc::clone(&self), shutdown.clone()));
+        let reaped = tokio::spawn(reaper::run(Arc::clone(&self), shutdown.clone()));
+        claims::run(&self, &shutdown).await;
+        self.slots.drain();
+        self.tasks.close();
+        // Leases are kept up while jobs are given back: the heartbeat goes last.
+        self.tasks.wait().await;
+        for task in [told, reaped, beats] {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    /// Whether heartbeats get through.
+    pub fn is_ready(&self) -> bool {
+        self.fence.holds(std::time::Instant::now())
+    }
+
+    pub(crate) fn roots(&self) -> Vec<RootId> {
+        vec![self.parts.root.id().clone()]
+    }
+}
+
+/// The one place that asks the clock, for times that people see.
+pub(crate) fn now() -> Timestamp {
+    SystemTime::now().into()
+}

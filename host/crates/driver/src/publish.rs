@@ -1,0 +1,134 @@
+//! Telling the store how this host and its plugins are, so that an API on another machine can
+//! show it; and putting the sites' links right. It changes no job.
+
+use crate::Driver;
+use pipeline::{Event, EventKind, Timestamp};
+use plugin_runtime::PluginChange;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{HostReport, Wake};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+/// How often the host reports where nothing has changed.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Reports until the driver ends.
+pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
+    let mut changes = driver.parts.plugins.changes();
+    let mut wakes = driver.parts.store.wakes();
+    let started_at = crate::now();
+    let mut links = true;
+    while !shutdown.is_cancelled() {
+        report(&driver, started_at).await;
+        if std::mem::take(&mut links) {
+            follow(&driver).await;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(EVERY) => links = true,
+            change = changes.recv() => match change {
+                Ok(change) => tell(&driver, &change).await,
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => tokio::time::sleep(EVERY).await,
+            },
+            () = sites(&mut wakes) => links = true,
+        }
+    }
+}
+
+async fn sites(wakes: &mut tokio::sync::broadcast::Receiver<Wake>) {
+    loop {
+        match wakes.recv().await {
+            Ok(Wake::Sites) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}
+
+async fn report(driver: &Driver, started_at: Timestamp) {
+    let Driver { parts, config, .. } = driver;
+    let report = HostReport {
+        host: config.host.clone(),
+        role: config.role.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at,
+        runner: json!(parts.runner.about()),
+        agent: json!(config.agent),
+        plugins: parts.plugins.reports(),
+        refused: parts.plugins.refused(),
+        roots: driver.roots(),
+    };
+    if let Err(error) = parts.store.report_host(&report).await {
+        tracing::warn!(%error, "the host's report didn't get through");
+    }
+}
+
+async fn tell(driver: &Driver, change: &PluginChange) {
+    let (kind, data) = match change {
+        PluginChange::Loaded(report) => {
+            let digest = &report.digest;
+            tracing::info!(plugin.name = report.name, plugin.version = report.version, %digest, "plugin serves");
+            let data = json!({
+                "name": report.name, "version": report.version, "digest": digest,
+                "generation": report.generation, "host": driver.config.host,
+            });
+            (EventKind::PluginLoaded, data)
+        }
+        PluginChange::Refused(refused) => {
+            tracing::warn!(
+                file = refused.file,
+                reason = refused.reason,
+                "plugin refused"
+            );
+            let data = json!({
+                "file": refused.file, "reason": refused.reason, "host": driver.config.host,
+            });
+            (EventKind::PluginRefused, data)
+        }
+        PluginChange::Removed(pin) => {
+            tracing::info!(
+                plugin.name = pin.name,
+                plugin.version = pin.version,
+                "plugin removed"
+            );
+            return;
+        }
+    };
+    let event = Event {
+        kind,
+        phase: None,
+        attempt: None,
+        data: object(data),
+    };
+    if let Err(error) = driver.parts.store.tell(&[event]).await {
+        tracing::warn!(%error, "a plugin's event didn't get through");
+    }
+}
+
+/// The links of published sites follow the rows.
+async fn follow(driver: &Driver) {
+    let rows = match driver.parts.store.published().await {
+        Ok(sites) => sites
+            .into_iter()
+            .map(|site| (site.slug, site.publication.folder))
+            .collect::<BTreeMap<String, String>>(),
+        Err(error) => return tracing::warn!(%error, "the published sites couldn't be read"),
+    };
+    let sites = driver.parts.sites.clone();
+    match tokio::task::spawn_blocking(move || sites.follow(&rows)).await {
+        Ok(Err(error)) => tracing::warn!(%error, "the links of sites couldn't be put right"),
+        Err(error) => tracing::error!(%error, "the links of sites couldn't be put right"),
+        Ok(Ok(_)) => {}
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

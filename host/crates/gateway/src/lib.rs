@@ -1,0 +1,198 @@
+//! The model gateway: each agent run gets a unix socket and a token, and through
+//! them the provider's `POST /v1/messages` and nothing else of it. The agent can
+//! send what it likes, so everything here is an allow-list. It doesn't hold
+//! anyone to a budget; it counts what passes, for those who do.
+//!
+//! ```no_run
+//! # async fn example(fence: tokio::sync::watch::Receiver<bool>) -> Result<(), gateway::Error> {
+//! use gateway::{Credential, Gateway, GatewayConfig, Limits, Provider, RunSpec};
+//!
+//! let gateway = Gateway::new(GatewayConfig {
+//!     provider: Provider {
+//!         base_url: "https://api.anthropic.com".into(),
+//!         credential: Credential::ApiKey("…".into()),
+//!     },
+//!     small_models: Vec::new(),
+//!     limits: Limits::default(),
+//! })?;
+//! let run = gateway
+//!     .open(RunSpec {
+//!         socket_path: "/run/gantry/j1/model.sock".into(),
+//!         token: "…".into(),
+//!         models: vec!["claude-opus-4-8".into()],
+//!         owner: None,
+//!         fence,
+//!     })
+//!     .await?;
+//! // … the agent works …
+//! let usage = run.close().await;
+//! # let _ = usage; Ok(())
+//! # }
+//! ```
+
+mod run;
+
+mod admit;
+mod answer;
+mod beta;
+mod request;
+
+mod provider;
+mod refusal;
+mod socket;
+mod usage;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use provider::{Credential, Provider};
+pub use run::{Run, RunSpec};
+pub use socket::Owner;
+pub use usage::{Tokens, Usage};
+
+/// What every run of this host shares.
+#[derive(Debug)]
+pub struct GatewayConfig {
+    /// Who answers, and with which key.
+    pub provider: Provider,
+    /// Models that every run may use beside its own: what the agent's CLI takes
+    /// for its small chores.
+    pub small_models: Vec<String>,
+    /// How much one run may hold at a time.
+    pub limits: Limits,
+}
+
+/// What one run may hold of the host, and how long the provider may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Length of a request's body, in bytes. The provider's own limit is 32 MiB.
+    pub request_bytes: usize,
+    /// Connections of one run at a time; one more waits until another has ended.
+    pub connections: usize,
+    /// From a connection's readiness for a request to the end of that request's head.
+    pub head: Duration,
+    /// From a request's head to the end of its body.
+    pub body: Duration,
+    /// Until the provider takes the connection.
+    pub connect: Duration,
+    /// From the request to the head of the provider's answer. A reply that isn't
+    /// streamed comes as a whole, so this covers thinking as well.
+    pub answer: Duration,
+    /// Between two chunks of the provider's answer.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 32 * 1024 * 1024,
+            connections: 16,
+            head: Duration::from_secs(15 * 60),
+            body: Duration::from_secs(60),
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(10 * 60),
+            idle: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// The way to one provider. Cheap to clone; runs outlive it.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: provider::Upstream,
+    small_models: Vec<String>,
+    limits: Limits,
+}
+
+impl Gateway {
+    /// Prepares the way to the provider; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::BaseUrl`], [`Error::Credential`] or [`Error::Client`].
+    pub fn new(config: GatewayConfig) -> Result<Self, Error> {
+        let upstream = provider::Upstream::new(&config.provider, &config.limits)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                upstream,
+                small_models: config.small_models,
+                limits: config.limits,
+            }),
+        })
+    }
+
+    /// Listens for one run, until the [`Run`] is closed or dropped. A socket left
+    /// at the same path by a host that is gone is taken over.
+    ///
+    /// # Errors
+    /// [`Error::EmptyToken`], [`Error::PathTooLong`], [`Error::InUse`],
+    /// [`Error::NotASocket`] or [`Error::Listen`].
+    pub async fn open(&self, spec: RunSpec) -> Result<Run, Error> {
+        Run::open(Arc::clone(&self.shared), spec).await
+    }
+}
+
+/// Why a gateway or a run's socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The provider's address isn't one.
+    #[error(
+        "the provider's address {url:?} {reason}; write it like https://api.anthropic.com, without /v1"
+    )]
+    BaseUrl {
+        /// As configured; without it where it could hold a secret.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The key can't be sent in a header.
+    #[error(
+        "the provider's key is empty or has a character that no header can carry, such as a line's end"
+    )]
+    Credential,
+    /// TLS or the HTTP client could not be set up.
+    #[error("the HTTP client for the provider could not be set up")]
+    Client(#[source] reqwest::Error),
+    /// A run without a token would be open to everyone.
+    #[error("a run's token is empty")]
+    EmptyToken,
+    /// The kernel's limit on a socket's address.
+    #[error(
+        "the socket's path {path} has {length} bytes and a socket's may have {max}: choose a shorter run folder (RUN_DIR)",
+        path = path.display(), max = socket::PATH_MAX
+    )]
+    PathTooLong {
+        /// The path asked for.
+        path: PathBuf,
+        /// Its length, in bytes.
+        length: usize,
+    },
+    /// Another process, or another run, answers there.
+    #[error("{path} is in use: something answers on it", path = path.display())]
+    InUse {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// Something else lies there, and isn't removed.
+    #[error("{path} is there and isn't a socket: move it away", path = path.display())]
+    NotASocket {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{path}: {step} failed", path = path.display())]
+    Listen {
+        /// The path asked for.
+        path: PathBuf,
+        /// What was being done.
+        step: &'static str,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,407 @@
+//! The shape of a request's body that may pass: known fields only, tools that
+//! the agent runs itself, content that lies in the request. It is checked while
+//! it is read and nothing of it is kept, so 32 MiB of brackets cost 32 MiB; what
+//! is sent on is the very bytes that were checked.
+//!
+//! A field that comes twice is refused wherever a field matters, since the
+//! provider might read the other one.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Tools of the provider that the client carries out, by what stands before the date.
+const CLIENT_TOOLS: &[&str] = &["bash_", "computer_", "memory_", "text_editor_"];
+
+/// Blocks whose content is in the request. What server tools leave behind isn't
+/// here, since no server tool passes; nor is `container_upload`, which names a file.
+const BLOCKS: &[&str] = &[
+    "compaction",
+    "document",
+    "image",
+    "mid_conv_system",
+    "redacted_thinking",
+    "search_result",
+    "text",
+    "thinking",
+    "tool_addition",
+    "tool_reference",
+    "tool_removal",
+    "tool_result",
+    "tool_use",
+];
+
+/// Sources whose bytes are in the request; `url` and `file` make the provider fetch.
+const SOURCES: &[&str] = &["base64", "content", "text"];
+
+/// A reason can quote what it is about, which can be long.
+const REASON_CHARS: usize = 1000;
+
+/// Reads `body` and answers with the model it asks for.
+///
+/// # Errors
+/// What is wrong, in words for whoever wrote the request; may quote it.
+pub(crate) fn check(body: &[u8]) -> Result<String, String> {
+    serde_json::from_slice::<Request>(body)
+        .map(|request| request.model)
+        .map_err(|error| error.to_string().chars().take(REASON_CHARS).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is only named here is known and not judged")]
+struct Request {
+    model: String,
+    messages: Each<Message>,
+    system: Option<Content>,
+    tools: Option<Each<Tool>>,
+    cache_control: Option<IgnoredAny>,
+    context_management: Option<IgnoredAny>,
+    diagnostics: Option<IgnoredAny>,
+    max_tokens: Option<IgnoredAny>,
+    metadata: Option<IgnoredAny>,
+    output_config: Option<IgnoredAny>,
+    output_format: Option<IgnoredAny>,
+    service_tier: Option<IgnoredAny>,
+    stop_sequences: Option<IgnoredAny>,
+    stream: Option<IgnoredAny>,
+    temperature: Option<IgnoredAny>,
+    thinking: Option<IgnoredAny>,
+    tool_choice: Option<IgnoredAny>,
+    top_k: Option<IgnoredAny>,
+    top_p: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "checked while it is read")]
+struct Message {
+    content: Option<Content>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "RawBlock")]
+struct Block;
+
+#[derive(Deserialize)]
+struct RawBlock {
+    r#type: String,
+    #[serde(rename = "source")]
+    _source: Option<Source>,
+    #[serde(rename = "content")]
+    _content: Option<Content>,
+    /// Of `tool_addition`.
+    #[serde(rename = "tool")]
+    _tool: Option<ToolChange>,
+}
+
+impl TryFrom<RawBlock> for Block {
+    type Error = String;
+
+    fn try_from(raw: RawBlock) -> Result<Self, String> {
+        if BLOCKS.contains(&raw.r#type.as_str()) {
+            Ok(Self)
+        } else {
+            Err(format!(
+                "a content block of type {:?} is not forwarded; those that are: {}",
+                raw.r#type,
+                BLOCKS.join(", ")
+            ))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "RawToolChange")]
+struct ToolChange;
+
+#[derive(Deserialize)]
+struct RawToolChange {
+    r#type: String,
+    #[serde(rename = "definition")]
+    _definition: Option<Tool>,
+}
+
+impl TryFrom<RawToolChange> for ToolChange {
+    type Error = String;
+
+    fn try_from(raw: RawToolChange) -> Result<Self, String> {
+        match raw.r#type.as_str() {
+            "tool_definition" | "tool_reference" => Ok(Self),
+            other => Err(format!(
+                "a change of tools by {other:?} is not forwarded; tool_definition and tool_reference are"
+            )),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "RawTool")]
+struct Tool;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is only named here is known and not judged")]
+struct RawTool {
+    r#type: Option<String>,
+    name: Option<IgnoredAny>,
+    description: Option<IgnoredAny>,
+    input_schema: Option<IgnoredAny>,
+    allowed_callers: Option<IgnoredAny>,
+    cache_control: Option<IgnoredAny>,
+    defer_loading: Option<IgnoredAny>,
+    display_height_px: Option<IgnoredAny>,
+    display_number: Option<IgnoredAny>,
+    display_width_px: Option<IgnoredAny>,
+    eager_input_streaming: Option<IgnoredAny>,
+    enable_zoom: Option<IgnoredAny>,
+    input_examples: Option<IgnoredAny>,
+    max_characters: Option<IgnoredAny>,
+    strict: Option<IgnoredAny>,
+}
+
+impl TryFrom<RawTool> for Tool {
+    type Error = String;
+
+    fn try_from(raw: RawTool) -> Result<Self, String> {
+        match raw.r#type.as_deref() {
+            None | Some("custom") => Ok(Self),
+            Some(kind) if is_client_tool(kind) => Ok(Self),
+            Some(kind) => Err(format!(
+                "a tool of type {kind:?} is not forwarded: only tools that the agent runs itself are"
+            )),
+        }
+    }
+}
+
+/// `bash_20250124`, but not `bash_code_execution_20250825`.
+fn is_client_tool(kind: &str) -> bool {
+    CLIENT_TOOLS.iter().any(|tool| {
+        kind.strip_prefix(tool)
+            .is_some_and(|date| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// An array, each element of which is checked and dropped.
+struct Each<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Each<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Each<T> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<T>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+/// Text or blocks: a message's, a tool result's, the system prompt.
+struct Content;
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Content {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or content blocks")
+    }
+
+    fn visit_str<E>(self, _text: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Block>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+/// Where a block's bytes are. A `search_result` has plain text here: a name that
+/// is shown and not fetched.
+struct Source;
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+#[derive(Deserialize)]
+struct RawSource {
+    r#type: String,
+    #[serde(rename = "content")]
+    _content: Option<Content>,
+}
+
+impl<'de> Visitor<'de> for Source {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a source")
+    }
+
+    fn visit_str<E>(self, _text: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self, A::Error> {
+        let raw = RawSource::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+        if SOURCES.contains(&raw.r#type.as_str()) {
+            return Ok(self);
+        }
+        Err(serde::de::Error::custom(format!(
+            "a source of type {:?} is not forwarded: an image or a document must lie in the request, as {}",
+            raw.r#type,
+            SOURCES.join(", ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn checked(body: &Value) -> Result<String, String> {
+        check(body.to_string().as_bytes())
+    }
+
+    fn block(block: Value) -> Value {
+        json!({"model": "m", "messages": [{"role": "user", "content": [block]}]})
+    }
+
+    #[test]
+    fn what_the_cli_sends_passes() {
+        let body = json!({
+            "model": "m", "max_tokens": 64000, "stream": true,
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                {"role": "system", "content": [
+                    {"type": "text", "text": "x"},
+                    {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": {"name": "A", "input_schema": {}}}},
+                    {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "B"}},
+                ]},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "", "signature": "s"},
+                    {"type": "tool_use", "id": "t", "name": "X", "input": {"source": {"type": "url"}, "type": "no block"}},
+                ]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "t", "content": [
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}},
+                        {"type": "tool_reference", "tool_name": "X"},
+                        {"type": "search_result", "source": "https://a", "title": "t", "content": [{"type": "text", "text": ""}]},
+                    ]},
+                    {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": ""}]}},
+                ]},
+                {"role": "user", "content": "plain"},
+            ],
+            "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+            "tools": [
+                {"name": "A", "description": "d", "input_schema": {"type": "object"}, "defer_loading": true},
+                {"type": "custom", "name": "B", "input_schema": {}},
+                {"type": null, "name": "C", "input_schema": {}},
+                {"type": "bash_20250124", "name": "bash"},
+                {"type": "text_editor_20250728", "name": "edit", "max_characters": 1},
+            ],
+            "metadata": {"user_id": "u"}, "thinking": {"type": "adaptive"},
+            "context_management": {"edits": []}, "output_config": {"effort": "high"},
+        });
+        assert_eq!(checked(&body), Ok("m".to_owned()));
+    }
+
+    #[test]
+    fn a_server_tool_is_refused_wherever_it_is_named() {
+        for kind in [
+            "web_search_20250305",
+            "web_fetch_20250910",
+            "code_execution_20250825",
+            "bash_code_execution_20250825",
+            "advisor_20260301",
+            "mcp_toolset",
+            "bash_",
+        ] {
+            let tool = json!({"type": kind, "name": "n"});
+            let listed = json!({"model": "m", "messages": [], "tools": [tool]});
+            let added = block(
+                json!({"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool}}),
+            );
+            for body in [listed, added] {
+                let refused = checked(&body).unwrap_err();
+                assert!(refused.contains(kind), "{refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_elsewhere_is_refused_at_any_depth() {
+        for kind in ["url", "file"] {
+            let source = json!({"type": kind, "url": "https://a", "file_id": "f"});
+            let image = json!({"type": "image", "source": source});
+            let nested = json!({"type": "tool_result", "tool_use_id": "t", "content": [
+                {"type": "document", "source": {"type": "content", "content": [image]}}]});
+            let system = json!({"model": "m", "messages": [], "system": [image]});
+            for body in [block(image.clone()), block(nested), system] {
+                let refused = checked(&body).unwrap_err();
+                assert!(
+                    refused.contains(&format!("source of type {kind:?}")),
+                    "{refused}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_blocks_are_named() {
+        for field in ["mcp_servers", "container", "fallbacks", "speed", "betas"] {
+            let refused = checked(&json!({"model": "m", "messages": [], field: []})).unwrap_err();
+            assert!(refused.contains(&format!("`{field}`")), "{refused}");
+        }
+        let refused = checked(&block(json!({"type": "container_upload", "file_id": "f"})));
+        assert!(refused.unwrap_err().contains("container_upload"));
+        let tool = json!({"name": "n", "input_schema": {}, "server_url": "https://a"});
+        let refused = checked(&json!({"model": "m", "messages": [], "tools": [tool]}));
+        assert!(refused.unwrap_err().contains("`server_url`"));
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_refused() {
+        for body in [
+            r#"{"model":"m","messages":[],"mod\u0065l":"other"}"#,
+            r#"{"model":"m","messages":[],"tools":[{"type":"custom","type":"web_search_20250305"}]}"#,
+            r#"{"model":"m","messages":[{"content":[{"type":"image","source":{"type":"base64","type":"url"}}]}]}"#,
+            r#"{"model":"m","messages":[{"content":[],"content":"x"}]}"#,
+        ] {
+            let refused = check(body.as_bytes()).unwrap_err();
+            assert!(refused.contains("duplicate field"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn depth_has_a_limit() {
+        let nested = |depth: usize| {
+            format!(
+                r#"{{"model":"m","messages":[],"system":{}{}}}"#,
+                r#"[{"type":"tool_result","content":"#.repeat(depth),
+                "[]".to_owned() + &"}]".repeat(depth)
+            )
+        };
+        assert_eq!(check(nested(20).as_bytes()), Ok("m".to_owned()));
+        let refused = check(nested(100_000).as_bytes()).unwrap_err();
+        assert!(refused.contains("recursion limit"), "{refused}");
+    }
+}

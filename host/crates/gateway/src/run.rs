@@ -1,0 +1,191 @@
+//! One agent run's door: listens on its socket for as long as the [`Run`] lives.
+//! What comes in is judged in [`crate::admit`]; nothing is decided here.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sha2::{Digest as _, Sha256};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::socket::{self, Owner, SocketFile};
+use crate::usage::{Ledger, Usage};
+use crate::{Error, Shared, answer};
+
+/// How long to wait when the system gives no more connections.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Different header words of one run that are logged, so that it can't fill the log.
+const LOGGED_WORDS: usize = 32;
+
+/// What one agent run may use.
+pub struct RunSpec {
+    /// Where to listen; at most 107 bytes.
+    pub socket_path: PathBuf,
+    /// What the run's requests must carry.
+    pub token: String,
+    /// The models that the run may ask for, by their exact names.
+    pub models: Vec<String>,
+    /// Who may connect; this process's user where there is none.
+    pub owner: Option<Owner>,
+    /// While this says `true`, nothing is sent to the provider. An answer that
+    /// has begun goes on.
+    pub fence: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for RunSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunSpec")
+            .field("socket_path", &self.socket_path)
+            .field("models", &self.models)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A run's open socket. Dropping it ends the run's requests in the middle and
+/// removes the socket.
+#[derive(Debug)]
+pub struct Run {
+    close: Option<oneshot::Sender<()>>,
+    listening: JoinHandle<()>,
+    door: Arc<Door>,
+    _file: SocketFile,
+}
+
+/// What a run's connections share.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) socket_path: PathBuf,
+    pub(crate) token_digest: [u8; 32],
+    pub(crate) models: Vec<String>,
+    pub(crate) fence: watch::Receiver<bool>,
+    pub(crate) ledger: Arc<Ledger>,
+    logged_words: Mutex<BTreeSet<String>>,
+}
+
+impl Run {
+    pub(crate) async fn open(shared: Arc<Shared>, spec: RunSpec) -> Result<Self, Error> {
+        if spec.token.is_empty() {
+            return Err(Error::EmptyToken);
+        }
+        let (listener, file) = socket::bind(&spec.socket_path, spec.owner).await?;
+        let mut models = spec.models;
+        models.extend(shared.small_models.iter().cloned());
+        let door = Arc::new(Door {
+            shared,
+            socket_path: spec.socket_path,
+            token_digest: Sha256::digest(spec.token.as_bytes()).into(),
+            models,
+            fence: spec.fence,
+            ledger: Arc::default(),
+            logged_words: Mutex::default(),
+        });
+        let (close, closed) = oneshot::channel();
+        let listening = tokio::spawn(listen(listener, Arc::clone(&door), closed));
+        Ok(Self {
+            close: Some(close),
+            listening,
+            door,
+            _file: file,
+        })
+    }
+
+    /// What has passed so far, the requests that are on their way included.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.door.ledger.snapshot()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn socket_path(&self) -> &Path {
+        &self.door.socket_path
+    }
+
+    /// Ends the run's requests in the middle, and answers when nothing of it is
+    /// left: the usage is final.
+    pub async fn close(mut self) -> Usage {
+        if let Some(close) = self.close.take() {
+            // It isn't there any more where its task has died, which is as good.
+            let _ = close.send(());
+        }
+        let _ = (&mut self.listening).await;
+        self.usage()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+impl Door {
+    /// Says once for each word that it was taken out of a request's header.
+    pub(crate) fn log_stripped(&self, word: &str) {
+        let mut logged = self
+            .logged_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if logged.len() < LOGGED_WORDS && logged.insert(word.to_owned()) {
+            tracing::info!(socket.path = %self.socket_path.display(), beta = word, "a beta word was not forwarded");
+        }
+    }
+}
+
+async fn listen(listener: UnixListener, door: Arc<Door>, mut closed: oneshot::Receiver<()>) {
+    let slots = Arc::new(Semaphore::new(door.shared.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            biased;
+            _ = &mut closed => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let door = Arc::clone(&door);
+                connections.spawn(async move {
+                    serve(stream, door).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(socket.path = %door.socket_path.display(), %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    connections.shutdown().await;
+}
+
+async fn serve(stream: UnixStream, door: Arc<Door>) {
+    let head = door.shared.limits.head;
+    let service = service_fn(move |request| {
+        let door = Arc::clone(&door);
+        async move { Ok::<_, Infallible>(answer::answer(&door, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a run's connection ended early");
+    }
+}

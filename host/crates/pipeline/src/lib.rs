@@ -1,0 +1,41 @@
+//! The vocabulary of Gantry, and the pure state machine that moves a job.
+//!
+//! [`step`] says what follows from an input, [`resume`] what to do after a crash.
+//! Nothing here reads a clock, a file, a socket or a random number.
+
+mod failure;
+mod id;
+mod names;
+
+mod limits;
+mod plugin;
+mod spec;
+mod timestamp;
+
+mod event;
+mod job;
+mod outcome;
+
+mod step;
+mod table;
+
+pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
+pub use failure::{Failure, FailureKind};
+pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
+pub use job::{
+    Attempt, Cursor, Job, Phase, PhaseStatus, SiteRef, Stage, Status, Task, TaskStatus, Wait,
+    WaitReason,
+};
+pub use limits::Limits;
+pub use names::{NameError, check_group, check_job_name, check_params, is_slug, slug_from};
+pub use outcome::{
+    Decision, FileEntry, Outcome, PlannedTask, Publication, SitePlan, StagedFile, StepError,
+    TaskOptions, Usage, Verdict,
+};
+pub use plugin::{Manifest, PluginPin, PluginReport, PluginState, RefusedFile};
+pub use spec::{
+    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginReq, SpecError, parse_size,
+};
+pub use step::{Command, IllegalTransition, Input, Step, resume, step};
+pub use table::{InputName, StateName, TRANSITIONS, diagram};
+pub use timestamp::Timestamp;

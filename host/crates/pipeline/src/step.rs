@@ -1,0 +1,414 @@
+//! The state machine: what follows from an input, and what to do after a crash.
+//! It has no clock: `now` comes in, and only ever ends up in fields for people.
+
+mod agent;
+mod ending;
+mod verdict;
+
+use crate::job::cut;
+use crate::{
+    Attempt, Cursor, Event, EventKind, Failure, FailureKind, Job, Limits, Outcome, PhaseStatus,
+    PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError, Task,
+    TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
+};
+use crate::{Digest, InputName};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+/// What happens to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A host holds it; `rescued` where the last holder died with it.
+    Claimed {
+        /// Whether the last holder's lease had run out.
+        rescued: bool,
+    },
+    /// `prompt` answered; no task where it isn't exported.
+    Prompted {
+        /// Who answered.
+        plugin: PluginPin,
+        /// Without their prompts and files, which are under `kept`.
+        tasks: Vec<String>,
+        /// What was answered, kept beside the job.
+        kept: Digest,
+    },
+    /// A run of the agent ended.
+    AgentEnded(Outcome),
+    /// `validate` answered; none where it isn't exported.
+    Validated {
+        /// Who answered.
+        plugin: PluginPin,
+        /// What it decided.
+        verdict: Option<Verdict>,
+    },
+    /// `deploy` answered, and the files are in place; none where nothing is to be published.
+    Deployed {
+        /// Who answered.
+        plugin: PluginPin,
+        /// What the row will say.
+        sites: Vec<Publication>,
+    },
+    /// A plugin gave no answer.
+    StepFailed {
+        /// Who failed; none where no plugin of the name serves.
+        plugin: Option<PluginPin>,
+        /// Why.
+        error: StepError,
+    },
+    /// The holder can't do what the command asks, for a reason that isn't the plugin's or the
+    /// agent's: the job fails, or waits where the reason passes.
+    Broken(Failure),
+    /// The holder gives it back: it shuts down.
+    GivenBack,
+    /// A person asked for its end.
+    Cancel,
+    /// A person wants it to go on from where it failed.
+    Retry {
+        /// What the next attempt is told.
+        feedback: Option<String>,
+    },
+    /// A person sends the finished job back.
+    Feedback {
+        /// What is to be changed.
+        text: String,
+    },
+}
+
+/// What is to be done. Each can be done again: a run by its name, a call by its kept inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Ask the plugin for the tasks.
+    Prompt {
+        /// Whether the workspace is put back first.
+        reset: bool,
+    },
+    /// Run the agent, or adopt what stands under this name.
+    RunAgent(RunKey),
+    /// Ask the plugin for its verdict.
+    Validate,
+    /// Ask the plugin what to publish, and lay it out.
+    Deploy,
+}
+
+/// What follows: to be committed as one, before the command is begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The job as it is now.
+    pub next: Job,
+    /// What to do; none where the job rests.
+    pub command: Option<Command>,
+    /// What to tell.
+    pub events: Vec<Event>,
+    /// What to publish, in the same commit.
+    pub publish: Vec<Publication>,
+}
+
+/// An input that can't come in this state: a fault of the caller, or a request that came late.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("a job that is {state} can't take `{input}`")]
+pub struct IllegalTransition {
+    /// Where the job stands.
+    pub state: StateName,
+    /// What came.
+    pub input: InputName,
+}
+
+/// What follows from `input`.
+///
+/// # Errors
+/// [`IllegalTransition`] where the table doesn't list the input for the job's state.
+pub fn step(
+    job: &Job,
+    input: Input,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Step, IllegalTransition> {
+    let illegal = IllegalTransition {
+        state: StateName::of(job),
+        input: InputName::of(&input),
+    };
+    if !crate::table::is_legal(illegal.state, illegal.input) {
+        return Err(illegal);
+    }
+    let mut turn = Turn {
+        job: job.clone(),
+        limits,
+        now,
+        events: Vec::new(),
+        publish: Vec::new(),
+    };
+    match input {
+        Input::Claimed { rescued } => turn.claimed(rescued),
+        Input::Prompted {
+            plugin,
+            tasks,
+            kept,
+        } => turn.prompted(plugin, tasks, kept),
+        Input::AgentEnded(outcome) => turn.agent_ended(outcome),
+        Input::Validated { plugin, verdict } => turn.validated(plugin, verdict),
+        Input::Deployed { plugin, sites } => turn.deployed(plugin, sites),
+        Input::StepFailed { plugin, error } => turn.step_failed(plugin, error),
+        Input::Broken(failure) => turn.broken(failure),
+        Input::GivenBack => turn.given_back(),
+        Input::Cancel => turn.cancel(),
+        Input::Retry { feedback } => turn.retry(feedback),
+        Input::Feedback { text } => turn.feedback(text),
+    }
+    .ok_or(illegal)?;
+    let command = resume(&turn.job);
+    Ok(Step {
+        next: turn.job,
+        command,
+        events: turn.events,
+        publish: turn.publish,
+    })
+}
+
+/// What the holder of a job has to do: derived from its state, never stored.
+/// None where it isn't running.
+pub fn resume(job: &Job) -> Option<Command> {
+    if job.status != Status::Running {
+        return None;
+    }
+    match job.at?.stage {
+        Stage::Prompt => {
+            let (spec, phase) = job.phase()?;
+            Some(Command::Prompt {
+                reset: spec.reset && phase.attempts.len() > 1,
+            })
+        }
+        Stage::Agent { .. } => job.run_key().map(Command::RunAgent),
+        Stage::Validate => Some(Command::Validate),
+        Stage::Deploy => Some(Command::Deploy),
+    }
+}
+
+/// One step under way. Each method is one row of the table; `None` says that the job's parts
+/// contradict each other, which only a fault in this crate could bring about.
+struct Turn<'a> {
+    job: Job,
+    limits: &'a Limits,
+    now: Timestamp,
+    events: Vec<Event>,
+    publish: Vec<Publication>,
+}
+
+impl Turn<'_> {
+    fn claimed(&mut self, rescued: bool) -> Option<()> {
+        let first = self.job.at.is_none();
+        self.job.status = Status::Running;
+        self.job.wait = None;
+        if rescued {
+            self.job.rescues += 1;
+            if self.job.rescues > self.limits.rescues {
+                let message = format!(
+                    "{} hosts in a row died with this job: see their logs, then retry it",
+                    self.job.rescues
+                );
+                return self.fail(Failure::new(FailureKind::Interrupted, message));
+            }
+        }
+        if first {
+            self.job.started_at.get_or_insert(self.now);
+            self.tell(EventKind::JobStarted, Map::new());
+            return self.begin_phase(0);
+        }
+        self.tell(EventKind::JobResumed, object(json!({ "rescued": rescued })));
+        Some(())
+    }
+
+    /// The first phase from `index` on begins; past the last one comes the deploy.
+    fn begin_phase(&mut self, index: usize) -> Option<()> {
+        if index < self.job.phases.len() {
+            let feedback = self.job.feedback.clone();
+            self.job.phases[index].status = PhaseStatus::Running;
+            return self.begin_attempt(index, feedback);
+        }
+        if self.job.spec.deploy.is_some() {
+            self.job.at = Some(Cursor {
+                phase: index,
+                stage: Stage::Deploy,
+            });
+            return Some(());
+        }
+        self.succeed()
+    }
+
+    fn begin_attempt(&mut self, index: usize, feedback: Option<String>) -> Option<()> {
+        let revision = self.job.revision;
+        let phase = self.job.phases.get_mut(index)?;
+        let number = phase
+            .attempts
+            .iter()
+            .filter(|a| a.revision == revision)
+            .count()
+            + 1;
+        phase.attempts.push(Attempt {
+            number: u32::try_from(number).ok()?,
+            revision,
+            plugins: phase.plugin.iter().cloned().collect(),
+            feedback,
+            kept: None,
+            tasks: Vec::new(),
+            pauses: 0,
+            verdict: None,
+            message: None,
+            started_at: self.now,
+            finished_at: None,
+        });
+        self.job.at = Some(Cursor {
+            phase: index,
+            stage: Stage::Prompt,
+        });
+        self.tell(EventKind::PhaseStarted, Map::new());
+        Some(())
+    }
+
+    fn prompted(&mut self, plugin: PluginPin, tasks: Vec<String>, kept: Digest) -> Option<()> {
+        self.pin(plugin)?;
+        let empty = tasks.is_empty();
+        let attempt = self.attempt()?;
+        attempt.kept = Some(kept);
+        attempt.pauses = 0;
+        attempt.tasks = tasks.into_iter().map(Task::planned).collect();
+        if empty {
+            return self.enter(Stage::Validate);
+        }
+        self.begin_task(0)
+    }
+
+    /// Notes who answered: the pin of the phase, and every one that an attempt had.
+    fn pin(&mut self, plugin: PluginPin) -> Option<()> {
+        let index = self.job.at?.phase;
+        match self.job.phases.get_mut(index) {
+            None => self.job.deploy_plugin = Some(plugin),
+            Some(phase) => {
+                let attempt = phase.attempts.last_mut()?;
+                if attempt.plugins.last() != Some(&plugin) {
+                    attempt.plugins.push(plugin.clone());
+                }
+                phase.plugin = Some(plugin);
+            }
+        }
+        Some(())
+    }
+
+    fn step_failed(&mut self, plugin: Option<PluginPin>, error: StepError) -> Option<()> {
+        if let Some(plugin) = plugin {
+            self.pin(plugin)?;
+        }
+        match error {
+            StepError::InvalidJob(message) => {
+                self.fail(Failure::new(FailureKind::InvalidJob, message))
+            }
+            StepError::Fault(message) => self.fail(Failure::new(FailureKind::Plugin, message)),
+            StepError::Unavailable(message) => {
+                self.pause(WaitReason::Plugin, FailureKind::Plugin, message)
+            }
+        }
+    }
+
+    fn broken(&mut self, failure: Failure) -> Option<()> {
+        match WaitReason::of(failure.kind) {
+            Some(reason) => self.pause(reason, failure.kind, failure.message),
+            None => self.fail(failure),
+        }
+    }
+
+    /// Rests for a while, the longer the more often in a row; fails once that was too often.
+    fn pause(&mut self, reason: WaitReason, kind: FailureKind, message: String) -> Option<()> {
+        let pauses = match self.attempt() {
+            Some(attempt) => &mut attempt.pauses,
+            None => &mut self.job.pauses,
+        };
+        *pauses += 1;
+        let pauses = *pauses;
+        let message = cut(&message, self.limits);
+        if pauses > self.limits.pauses {
+            let message = format!("given up after {pauses} pauses: {message}");
+            return self.fail(Failure::new(kind, message));
+        }
+        let until = self.now.after(self.limits.pause(pauses));
+        let told = object(json!({ "reason": reason, "message": message, "until": until }));
+        self.job.status = Status::Waiting;
+        self.job.wait = Some(Wait {
+            reason,
+            message,
+            until,
+        });
+        self.tell(EventKind::JobWaiting, told);
+        Some(())
+    }
+
+    fn given_back(&mut self) -> Option<()> {
+        self.job.status = Status::Queued;
+        self.tell(
+            EventKind::PhaseInterrupted,
+            object(json!({ "given_back": true })),
+        );
+        self.tell(EventKind::JobQueued, Map::new());
+        Some(())
+    }
+
+    fn enter(&mut self, stage: Stage) -> Option<()> {
+        self.job.at.as_mut()?.stage = stage;
+        Some(())
+    }
+
+    fn attempt(&mut self) -> Option<&mut Attempt> {
+        let index = self.job.at?.phase;
+        self.job.phases.get_mut(index)?.attempts.last_mut()
+    }
+
+    /// An event of the phase and attempt that the cursor is in.
+    fn tell(&mut self, kind: EventKind, data: Map<String, Value>) {
+        let phase = self.job.phase().map(|(spec, _)| spec.id.clone());
+        let attempt = self.job.attempt().map(|attempt| attempt.number);
+        self.events.push(Event {
+            kind,
+            phase,
+            attempt,
+            data,
+        });
+    }
+}
+
+impl Task {
+    fn planned(name: String) -> Self {
+        let status = TaskStatus::Pending;
+        Self {
+            name,
+            status,
+            run: 1,
+            outcome: None,
+            spent: Usage::default(),
+        }
+    }
+}
+
+impl WaitReason {
+    /// Why a job waits after this failure; none where waiting doesn't help.
+    fn of(kind: FailureKind) -> Option<Self> {
+        match kind {
+            FailureKind::Provider => Some(Self::Provider),
+            FailureKind::Engine => Some(Self::Engine),
+            FailureKind::Interrupted => Some(Self::Interrupted),
+            _ => None,
+        }
+    }
+}
+
+impl PlannedTask {
+    /// The names of planned tasks, as [`Input::Prompted`] wants them.
+    pub fn names(tasks: &[Self]) -> Vec<String> {
+        tasks.iter().map(|task| task.name.clone()).collect()
+    }
+}
+
+/// The object of a `json!` literal.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,491 @@
+//! Holds `step` against its table, in every state and with every input, and the documentation's
+//! diagram against both. It runs nothing: the machine is pure.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test: what goes wrong in it shall stop it"
+)]
+
+use pipeline::*;
+use serde_json::json;
+
+const SPEC: &str = r#"
+name = "game"
+[[phase]]
+id = "idea"
+plugin = "idea"
+attempts = 2
+[[phase]]
+id = "build"
+plugin = "build@^1"
+reset = true
+[deploy]
+plugin = "static-site"
+"#;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+fn limits() -> Limits {
+    Limits {
+        pauses: 2,
+        rescues: 2,
+        ..Limits::default()
+    }
+}
+
+fn pin(name: &str) -> PluginPin {
+    PluginPin {
+        name: name.into(),
+        version: "1.0.0".into(),
+        digest: Digest::of(name.as_bytes()),
+    }
+}
+
+fn submitted() -> Job {
+    let id = JobId("018f0000-0000-7000-8000-000000000001".parse().unwrap());
+    Job::new(
+        id,
+        "a game".into(),
+        PipelineSpec::parse(SPEC).unwrap(),
+        at(0),
+    )
+}
+
+fn go(job: &Job, input: Input) -> Job {
+    step(job, input, &limits(), at(1_000)).unwrap().next
+}
+
+/// What the store does to a row when a host takes it.
+fn taken(mut job: Job) -> Job {
+    job.status = Status::Running;
+    job
+}
+
+fn prompted(tasks: &[&str]) -> Input {
+    let tasks = tasks.iter().map(ToString::to_string).collect();
+    Input::Prompted {
+        plugin: pin("idea"),
+        tasks,
+        kept: Digest::of(b"kept"),
+    }
+}
+
+fn ended(failure: Option<FailureKind>) -> Input {
+    Input::AgentEnded(Outcome {
+        task: "one".into(),
+        exit_code: Some(i32::from(failure.is_some())),
+        failure: failure.map(|kind| Failure::new(kind, "why")),
+        answer: None,
+        missing: vec![],
+        duration_ms: 5,
+        usage: Usage {
+            output_tokens: 7,
+            ..Usage::default()
+        },
+    })
+}
+
+fn verdict(decision: Decision) -> Input {
+    let verdict = Some(Verdict {
+        decision,
+        message: "because".into(),
+        score: None,
+    });
+    Input::Validated {
+        plugin: pin("idea"),
+        verdict,
+    }
+}
+
+fn failed(error: StepError) -> Input {
+    Input::StepFailed {
+        plugin: Some(pin("idea")),
+        error,
+    }
+}
+
+fn broken(kind: FailureKind) -> Input {
+    Input::Broken(Failure::new(kind, "why"))
+}
+
+fn publication() -> Publication {
+    let plan = SitePlan {
+        slug: "light".into(),
+        title: "Light".into(),
+        summary: String::new(),
+        root: "site".into(),
+        entry: "index.html".into(),
+        metadata: serde_json::Map::new(),
+        single_page: false,
+    };
+    Publication {
+        slug: "light".into(),
+        plan,
+        folder: "versions/x".into(),
+    }
+}
+
+/// Every input, in each form that may lead somewhere else.
+fn inputs() -> Vec<Input> {
+    let mut all = vec![
+        Input::Claimed { rescued: false },
+        Input::Claimed { rescued: true },
+        prompted(&[]),
+        prompted(&["one", "two"]),
+        ended(None),
+        verdict(Decision::Accept),
+        verdict(Decision::Revise),
+        verdict(Decision::Reject),
+        Input::Validated {
+            plugin: pin("idea"),
+            verdict: None,
+        },
+        Input::Deployed {
+            plugin: pin("static-site"),
+            sites: vec![],
+        },
+        Input::Deployed {
+            plugin: pin("static-site"),
+            sites: vec![publication()],
+        },
+        failed(StepError::InvalidJob("no".into())),
+        failed(StepError::Unavailable("later".into())),
+        failed(StepError::Fault("trap".into())),
+        Input::GivenBack,
+        Input::Cancel,
+        Input::Retry { feedback: None },
+        Input::Feedback {
+            text: "bluer".into(),
+        },
+    ];
+    all.extend(FailureKind::ALL.map(|kind| ended(Some(kind))));
+    all.extend(FailureKind::ALL.map(broken));
+    all
+}
+
+/// Jobs in every state, in each form that may lead somewhere else.
+fn jobs() -> Vec<Job> {
+    let queued = submitted();
+    let claimed = taken(queued.clone());
+    let idea = go(&claimed, Input::Claimed { rescued: false });
+    let working = go(&idea, prompted(&["one", "two"]));
+    let second = go(&working, ended(None));
+    let validating = go(&second, ended(None));
+    let again = go(&validating, verdict(Decision::Revise));
+    let last = go(&go(&again, prompted(&["one"])), ended(None));
+    let build = go(&validating, verdict(Decision::Accept));
+    let build_done = go(&build, prompted(&[]));
+    let deploying = go(&build_done, verdict(Decision::Accept));
+    let mut no_deploy = build_done.clone();
+    no_deploy.spec.deploy = None;
+    let mut tired = working.clone();
+    tired.phases[0].attempts[0].pauses = 2;
+    tired.rescues = 2;
+    let tired_prompt = Job {
+        rescues: 2,
+        ..idea.clone()
+    };
+    let worn = |job: &Job| Job {
+        rescues: 2,
+        pauses: 2,
+        ..job.clone()
+    };
+    let mut jobs = vec![
+        submitted().not_before(Some(at(9_000))),
+        go(&working, broken(FailureKind::Provider)),
+        worn(&claimed),
+        worn(&validating),
+        worn(&deploying),
+        tired,
+        tired_prompt,
+        no_deploy,
+        go(
+            &deploying,
+            Input::Deployed {
+                plugin: pin("s"),
+                sites: vec![publication()],
+            },
+        ),
+        go(&last, verdict(Decision::Revise)),
+        go(&deploying, failed(StepError::Fault("trap".into()))),
+        go(&second, Input::Cancel),
+        go(&queued, Input::Cancel),
+        go(&working, Input::GivenBack),
+    ];
+    jobs.extend([
+        queued, claimed, idea, working, second, validating, again, last,
+    ]);
+    jobs.extend([build, build_done, deploying]);
+    jobs
+}
+
+#[test]
+fn every_state_and_every_input_do_what_the_table_says() {
+    let mut seen = std::collections::BTreeSet::new();
+    for job in jobs() {
+        for input in inputs() {
+            let (from, name) = (StateName::of(&job), InputName::of(&input));
+            let row = TRANSITIONS
+                .iter()
+                .find(|(s, i, _)| (*s, *i) == (from, name));
+            match (step(&job, input, &limits(), at(1_000)), row) {
+                (Err(error), None) => {
+                    assert_eq!((error.state, error.input), (from, name));
+                }
+                (Ok(step), Some((_, _, targets))) => {
+                    let to = StateName::of(&step.next);
+                    assert!(
+                        targets.contains(&to),
+                        "{from} --{name}--> {to} isn't in the table"
+                    );
+                    assert_eq!(step.command, resume(&step.next), "{from} --{name}--> {to}");
+                    assert_eq!(step.command.is_some(), step.next.status == Status::Running);
+                    assert_eq!(
+                        !step.publish.is_empty(),
+                        !step.next.sites.is_empty() && job.sites.is_empty()
+                    );
+                    seen.insert((from, name, to));
+                }
+                (Ok(step), None) => panic!("{from} took {name}: {:?}", step.next.status),
+                (Err(error), Some(_)) => panic!("the table allows it, but: {error}"),
+            }
+        }
+    }
+    for (from, name, targets) in TRANSITIONS {
+        for to in *targets {
+            assert!(
+                seen.contains(&(*from, *name, *to)),
+                "nothing led {from} --{name}--> {to}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_diagram_in_the_docs_is_the_table() {
+    let page = include_str!("../../../../docs/src/jobs.md");
+    assert!(
+        page.contains(&diagram()),
+        "put this into docs/src/jobs.md:\n{}",
+        diagram()
+    );
+}
+
+#[test]
+fn the_failure_list_in_the_docs_is_complete() {
+    let page = include_str!("../../../../docs/src/failures.md");
+    for kind in FailureKind::ALL {
+        assert!(
+            page.contains(&format!("| `{kind}` |")),
+            "docs/src/failures.md lacks `{kind}`"
+        );
+    }
+}
+
+#[test]
+fn a_passing_failure_repeats_the_task_under_a_new_name_and_uses_no_attempt() {
+    let working = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    let first = working.run_key().unwrap();
+    let waiting = go(&working, ended(Some(FailureKind::Interrupted)));
+    assert_eq!(waiting.status, Status::Waiting);
+    let again = go(&taken(waiting), Input::Claimed { rescued: false });
+    let second = again.run_key().unwrap();
+    assert_eq!((first.run, second.run), (1, 2));
+    assert_ne!(first.name("i"), second.name("i"));
+    assert_eq!(again.phases[0].attempts.len(), 1);
+    assert_eq!(
+        again.usage().output_tokens,
+        7,
+        "what the cut run used stays on the bill"
+    );
+}
+
+#[test]
+fn a_failed_run_skips_later_tasks_and_tells_the_next_attempt_why() {
+    let idea = go(&taken(submitted()), Input::Claimed { rescued: false });
+    let next = go(
+        &go(&idea, prompted(&["one", "two"])),
+        ended(Some(FailureKind::AgentTimeout)),
+    );
+    assert_eq!(StateName::of(&next), StateName::Prompting);
+    let [first, second] = &next.phases[0].attempts[..] else {
+        panic!("two attempts")
+    };
+    assert_eq!(first.tasks[1].status, TaskStatus::Skipped);
+    assert_eq!(second.feedback.as_deref(), Some("task `one` failed: why"));
+    assert_eq!(second.number, 2);
+}
+
+#[test]
+fn attempts_used_up_fail_the_job_with_the_last_message_and_a_retry_gives_new_ones() {
+    let mut job = go(&taken(submitted()), Input::Claimed { rescued: false });
+    for _ in 0..2 {
+        job = go(&go(&job, prompted(&[])), verdict(Decision::Revise));
+    }
+    assert_eq!(job.status, Status::Failed);
+    assert_eq!(
+        job.error,
+        Some(Failure::new(FailureKind::NotAccepted, "because"))
+    );
+    let job = go(&job, Input::Retry { feedback: None });
+    assert_eq!(
+        (job.status, job.phases[0].attempts.len()),
+        (Status::Queued, 3)
+    );
+    let job = go(&taken(job), Input::Claimed { rescued: false });
+    let job = go(&go(&job, prompted(&[])), verdict(Decision::Revise));
+    assert_eq!(
+        StateName::of(&job),
+        StateName::Prompting,
+        "one more attempt is left"
+    );
+}
+
+#[test]
+fn files_that_are_missing_without_validate_are_a_revise() {
+    let idea = go(&taken(submitted()), Input::Claimed { rescued: false });
+    let working = go(&idea, prompted(&["one"]));
+    let Input::AgentEnded(mut outcome) = ended(None) else {
+        unreachable!()
+    };
+    outcome.missing = vec!["idea.json".into()];
+    let done = go(&working, Input::AgentEnded(outcome));
+    let next = go(
+        &done,
+        Input::Validated {
+            plugin: pin("idea"),
+            verdict: None,
+        },
+    );
+    let told = next.phases[0].attempts[1].feedback.as_deref();
+    assert_eq!(told, Some("these files are missing: idea.json"));
+}
+
+#[test]
+fn only_a_later_attempt_of_a_phase_with_reset_puts_the_workspace_back() {
+    let build = jobs()
+        .into_iter()
+        .find(|job| StateName::of(job) == StateName::Prompting && job.at.unwrap().phase == 1);
+    let build = build.unwrap();
+    assert_eq!(resume(&build), Some(Command::Prompt { reset: false }));
+    let again = go(&go(&build, prompted(&[])), verdict(Decision::Revise));
+    assert_eq!(resume(&again), Some(Command::Prompt { reset: true }));
+}
+
+#[test]
+fn a_new_revision_asks_every_phase_again_and_tells_each_what_is_wanted() {
+    let done = jobs()
+        .into_iter()
+        .find(|job| job.status == Status::Succeeded)
+        .unwrap();
+    let job = go(
+        &done,
+        Input::Feedback {
+            text: "bluer".into(),
+        },
+    );
+    let job = go(&taken(job), Input::Claimed { rescued: false });
+    let attempt = job.attempt().unwrap();
+    assert_eq!((attempt.revision, attempt.number), (2, 1));
+    assert_eq!(attempt.feedback.as_deref(), Some("bluer"));
+    assert!(
+        job.phases[1..]
+            .iter()
+            .all(|phase| phase.status == PhaseStatus::Pending)
+    );
+}
+
+#[test]
+fn a_message_longer_than_its_limit_is_cut_and_says_so() {
+    let limits = Limits {
+        message_bytes: 4,
+        ..limits()
+    };
+    let idea = go(&taken(submitted()), Input::Claimed { rescued: false });
+    let input = failed(StepError::Fault("äöüß".into()));
+    let job = step(&idea, input, &limits, at(1)).unwrap().next;
+    assert_eq!(job.error.unwrap().message, "äö… (8 bytes in all)");
+    let input = failed(StepError::Fault("abcd".into()));
+    let job = step(&idea, input, &limits, at(1)).unwrap().next;
+    assert_eq!(job.error.unwrap().message, "abcd");
+}
+
+#[test]
+fn a_job_is_the_same_after_json() {
+    for job in jobs() {
+        let json = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&json).unwrap(), job);
+    }
+}
+
+#[test]
+fn a_pipeline_file_with_a_fault_names_it() {
+    for (file, said) in [
+        (
+            "name = \"x\"\ncolour = 1\n[[phase]]\nid=\"a\"\nplugin=\"a\"",
+            "unknown field `colour`",
+        ),
+        ("name = \"x\"\nphase = []", "at least one"),
+        (
+            "name = \"X\"\n[[phase]]\nid=\"a\"\nplugin=\"a\"",
+            "`X` must be",
+        ),
+        (
+            "name = \"x\"\n[[phase]]\nid=\"a\"\nplugin=\"a\"\nattempts=0",
+            "phase `a`: attempts",
+        ),
+        (
+            "name = \"x\"\n[[phase]]\nid=\"a\"\nplugin=\"a@one\"",
+            "not a version range",
+        ),
+        (
+            "name = \"x\"\n[[phase]]\nid=\"a\"\nplugin=\"a\"\ntimeout=\"5\"",
+            "not a time",
+        ),
+        (
+            "name = \"x\"\n[[phase]]\nid=\"a\"\nplugin=\"a\"\nmemory=\"2GB\"",
+            "not a size",
+        ),
+        (
+            "name = \"x\"\n[[phase]]\nid=\"a\"\nplugin=\"a\"\n[[phase]]\nid=\"a\"\nplugin=\"a\"",
+            "twice",
+        ),
+    ] {
+        let error = PipelineSpec::parse(file).unwrap_err().to_string();
+        assert!(error.contains(said), "{error:?} doesn't say {said:?}");
+    }
+}
+
+#[test]
+fn a_task_may_narrow_its_phase_and_not_widen_it() {
+    let spec = PipelineSpec::parse(SPEC).unwrap();
+    let check = |json| {
+        serde_json::from_value::<TaskOptions>(json)
+            .unwrap()
+            .check(&spec.phases[0])
+    };
+    assert_eq!(
+        check(json!({ "timeout": 600, "permissions": "edit" })),
+        Ok(())
+    );
+    assert!(
+        check(json!({ "timeout": 601 }))
+            .unwrap_err()
+            .contains("600")
+    );
+    assert!(
+        check(json!({ "permissions": "full" }))
+            .unwrap_err()
+            .contains("more than")
+    );
+    assert!(
+        check(json!({ "model": "other" }))
+            .unwrap_err()
+            .contains("other")
+    );
+}

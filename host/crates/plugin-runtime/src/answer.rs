@@ -1,0 +1,436 @@
+//! What guests answer becomes `pipeline` types here, or a sentence that names the field and the
+//! limit. It mends nothing: an answer that breaks a rule is refused whole.
+
+use crate::bindings::deploy::exports::gantry::phase::deploy as wit_deploy;
+use crate::bindings::prompt::exports::gantry::phase::prompt as wit_prompt;
+use crate::bindings::validate::exports::gantry::phase::validate as wit_validate;
+use crate::fault::size;
+use pipeline::{
+    Decision, Limits, PlannedTask, SitePlan, StagedFile, TaskOptions, Verdict, is_slug,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Bytes of a path.
+const PATH_BYTES: usize = 1024;
+/// Bytes of a file's name.
+const NAME_BYTES: usize = 255;
+const SLUG: &str = "1 to 63 lowercase letters, digits and hyphens, a letter or digit at both ends";
+
+type Checked<T> = Result<T, String>;
+
+/// The tasks of a phase.
+pub(crate) fn tasks(answer: Vec<wit_prompt::Task>, limits: &Limits) -> Checked<Vec<PlannedTask>> {
+    at_most("tasks", answer.len(), limits.tasks)?;
+    let mut names = BTreeSet::new();
+    let (mut files, mut bytes) = (0_usize, 0_usize);
+    let mut tasks = Vec::with_capacity(answer.len());
+    for (index, task) in answer.into_iter().enumerate() {
+        let at = format!("tasks[{index}]");
+        if !names.insert(task.name.clone()) {
+            return Err(format!("{at}.name: `{}` is there twice", shown(&task.name)));
+        }
+        files = files.saturating_add(task.stage.len());
+        at_most(
+            &format!("{at}.stage: files of all tasks"),
+            files,
+            limits.staged_files,
+        )?;
+        for file in &task.stage {
+            bytes = bytes.saturating_add(file.content.len());
+        }
+        at_most_bytes(
+            &format!("{at}.stage: files of all tasks"),
+            bytes,
+            limits.staged_bytes,
+        )?;
+        tasks.push(self::task(&at, task, limits)?);
+    }
+    Ok(tasks)
+}
+
+fn task(at: &str, task: wit_prompt::Task, limits: &Limits) -> Checked<PlannedTask> {
+    slug(&format!("{at}.name"), &task.name)?;
+    if task.prompt.trim().is_empty() {
+        return Err(format!("{at}.prompt is empty"));
+    }
+    at_most_bytes(
+        &format!("{at}.prompt"),
+        task.prompt.len(),
+        limits.prompt_bytes,
+    )?;
+    let mut stage = Vec::with_capacity(task.stage.len());
+    for (index, file) in task.stage.into_iter().enumerate() {
+        path(&format!("{at}.stage[{index}].path"), &file.path)?;
+        stage.push(StagedFile {
+            path: file.path,
+            content: file.content,
+            executable: file.executable,
+        });
+    }
+    at_most(
+        &format!("{at}.expects: files"),
+        task.expects.len(),
+        limits.staged_files,
+    )?;
+    for (index, expected) in task.expects.iter().enumerate() {
+        path(&format!("{at}.expects[{index}]"), expected)?;
+    }
+    let options: Option<TaskOptions> = json(&format!("{at}.options"), task.options, limits)?;
+    Ok(PlannedTask {
+        name: task.name,
+        prompt: task.prompt,
+        stage,
+        expects: task.expects,
+        options: options.unwrap_or_default(),
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerdictOptions {
+    score: Option<f64>,
+    /// Every attempt has a session of its own, so either value is what happens.
+    #[serde(rename = "fresh_session")]
+    _fresh_session: Option<bool>,
+    back_to: Option<String>,
+}
+
+/// What a phase's plugin decided.
+pub(crate) fn verdict(answer: wit_validate::Verdict, limits: &Limits) -> Checked<Verdict> {
+    let options: Option<VerdictOptions> = json("options", answer.options, limits)?;
+    let options = options.unwrap_or_default();
+    if options.back_to.is_some() {
+        return Err("options.back_to isn't served yet; leave it out".to_owned());
+    }
+    if let Some(score) = options.score
+        && !(0.0..=10.0).contains(&score)
+    {
+        return Err(format!("options.score: {score} isn't 0 to 10"));
+    }
+    Ok(Verdict {
+        decision: match answer.decision {
+            wit_validate::Decision::Accept => Decision::Accept,
+            wit_validate::Decision::Revise => Decision::Revise,
+            wit_validate::Decision::Reject => Decision::Reject,
+        },
+        message: cut(answer.message, limits.message_bytes),
+        score: options.score,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanOptions {}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteOptions {
+    #[serde(default)]
+    single_page: bool,
+    headers: Option<Value>,
+}
+
+/// What is to be published.
+pub(crate) fn sites(answer: wit_deploy::Plan, limits: &Limits) -> Checked<Vec<SitePlan>> {
+    json::<PlanOptions>("options", answer.options, limits)?;
+    at_most("sites", answer.sites.len(), limits.sites)?;
+    let mut slugs = BTreeSet::new();
+    let mut sites = Vec::with_capacity(answer.sites.len());
+    for (index, site) in answer.sites.into_iter().enumerate() {
+        let at = format!("sites[{index}]");
+        if !slugs.insert(site.slug.clone()) {
+            return Err(format!("{at}.slug: `{}` is there twice", shown(&site.slug)));
+        }
+        sites.push(self::site(&at, site, limits)?);
+    }
+    Ok(sites)
+}
+
+fn site(at: &str, site: wit_deploy::Site, limits: &Limits) -> Checked<SitePlan> {
+    slug(&format!("{at}.slug"), &site.slug)?;
+    if site.title.trim().is_empty() {
+        return Err(format!("{at}.title is empty"));
+    }
+    at_most_bytes(&format!("{at}.title"), site.title.len(), limits.name_bytes)?;
+    at_most_bytes(
+        &format!("{at}.summary"),
+        site.summary.len(),
+        limits.message_bytes,
+    )?;
+    if !site.root.is_empty() {
+        path(&format!("{at}.root"), &site.root)?;
+    }
+    path(&format!("{at}.entry"), &site.entry)?;
+    let metadata: Option<Map<String, Value>> =
+        json(&format!("{at}.metadata"), site.metadata, limits)?;
+    let options: Option<SiteOptions> = json(&format!("{at}.options"), site.options, limits)?;
+    let options = options.unwrap_or_default();
+    if options.headers.is_some() {
+        return Err(format!(
+            "{at}.options.headers isn't served yet; leave it out"
+        ));
+    }
+    Ok(SitePlan {
+        slug: site.slug,
+        title: site.title,
+        summary: site.summary,
+        root: site.root,
+        entry: site.entry,
+        metadata: metadata.unwrap_or_default(),
+        single_page: options.single_page,
+    })
+}
+
+/// At most `limit` bytes of a text that is for people.
+pub(crate) fn cut(mut text: String, limit: usize) -> String {
+    text.truncate(text.floor_char_boundary(limit));
+    text
+}
+
+fn at_most(what: &str, found: usize, limit: usize) -> Checked<()> {
+    match found > limit {
+        true => Err(format!(
+            "{what}: {found} are more than the limit of {limit}"
+        )),
+        false => Ok(()),
+    }
+}
+
+fn at_most_bytes(what: &str, found: usize, limit: usize) -> Checked<()> {
+    let most = size(limit);
+    match found > limit {
+        true => Err(format!(
+            "{what}: {found} bytes are more than the limit of {most}"
+        )),
+        false => Ok(()),
+    }
+}
+
+fn slug(at: &str, text: &str) -> Checked<()> {
+    match is_slug(text) {
+        true => Ok(()),
+        false => Err(format!("{at}: `{}` must be {SLUG}", shown(text))),
+    }
+}
+
+/// A path that stays in the workspace by its form. What it leads to is looked at where it is used.
+fn path(at: &str, path: &str) -> Checked<()> {
+    let wrong = |why: &str| Err(format!("{at}: `{}` {why}", shown(path)));
+    if path.is_empty() {
+        return wrong("is empty; name a file of the workspace");
+    }
+    if path.len() > PATH_BYTES {
+        return wrong(&format!("is longer than {PATH_BYTES} bytes"));
+    }
+    if path.starts_with('/') {
+        return wrong("is absolute; leave the first `/` out");
+    }
+    if path.chars().any(char::is_control) {
+        return wrong("holds a control character");
+    }
+    for part in path.split('/') {
+        match part {
+            "" => return wrong("has an empty part; leave the doubled or last `/` out"),
+            "." | ".." => return wrong("has a part `.` or `..`; name it from the workspace"),
+            _ if part.len() > NAME_BYTES => {
+                return wrong(&format!("has a part longer than {NAME_BYTES} bytes"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn json<T: DeserializeOwned>(
+    at: &str,
+    text: Option<String>,
+    limits: &Limits,
+) -> Checked<Option<T>> {
+    let Some(text) = text else { return Ok(None) };
+    at_most_bytes(at, text.len(), limits.params_bytes)?;
+    match serde_json::from_str(&text) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => Err(format!(
+            "{at} isn't the JSON object that is expected: {error}"
+        )),
+    }
+}
+
+/// A guest's text in a message: short, one line.
+fn shown(text: &str) -> String {
+    let cut = &text[..text.floor_char_boundary(100)];
+    cut.chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(name: &str) -> wit_prompt::Task {
+        wit_prompt::Task {
+            name: name.to_owned(),
+            prompt: "Make it.".to_owned(),
+            stage: Vec::new(),
+            expects: Vec::new(),
+            options: None,
+        }
+    }
+
+    fn site() -> wit_deploy::Site {
+        wit_deploy::Site {
+            slug: "fog".to_owned(),
+            title: "Fog".to_owned(),
+            summary: String::new(),
+            root: String::new(),
+            entry: "index.html".to_owned(),
+            metadata: Some(r#"{"genre":"sim"}"#.to_owned()),
+            options: Some(r#"{"single_page":true}"#.to_owned()),
+        }
+    }
+
+    fn staged(path: &str, bytes: usize) -> wit_prompt::StagedFile {
+        wit_prompt::StagedFile {
+            path: path.to_owned(),
+            content: vec![0; bytes],
+            executable: false,
+        }
+    }
+
+    /// `change` is applied to a good task; the refusal must name what `told` says.
+    fn refused(change: impl FnOnce(&mut wit_prompt::Task), told: &str) {
+        let mut task = planned("make");
+        change(&mut task);
+        let error = tasks(vec![task], &Limits::default()).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+
+    #[test]
+    fn tasks_at_and_past_each_limit() {
+        let limits = Limits {
+            prompt_bytes: 8,
+            staged_files: 2,
+            staged_bytes: 10,
+            tasks: 2,
+            ..Limits::default()
+        };
+        let mut full = planned("a");
+        full.stage = vec![staged("x/a.txt", 5), staged("b", 5)];
+        full.options = Some(r#"{"timeout":5,"permissions":"edit"}"#.to_owned());
+        let good = tasks(vec![full.clone(), planned("b")], &limits).unwrap();
+        assert_eq!(good[0].options.timeout, Some(5));
+        assert_eq!(good[0].stage[1].path, "b");
+
+        let three = ["a", "b", "c"].map(planned).to_vec();
+        assert_eq!(
+            tasks(three, &limits).unwrap_err(),
+            "tasks: 3 are more than the limit of 2"
+        );
+        let mut second = planned("b");
+        second.stage = vec![staged("c", 0)];
+        let error = tasks(vec![full.clone(), second], &limits).unwrap_err();
+        assert!(
+            error.contains("tasks[1].stage: files of all tasks: 3"),
+            "{error}"
+        );
+        full.stage[1].content.push(0);
+        let error = tasks(vec![full], &limits).unwrap_err();
+        assert!(
+            error.contains("11 bytes are more than the limit of 10 bytes"),
+            "{error}"
+        );
+        let mut long = planned("a");
+        long.prompt.push('x');
+        let error = tasks(vec![long], &limits).unwrap_err();
+        assert!(error.contains("tasks[0].prompt: 9 bytes"), "{error}");
+    }
+
+    #[test]
+    fn each_field_of_a_task_is_looked_at() {
+        refused(
+            |task| task.name = "Make it".to_owned(),
+            "tasks[0].name: `Make it` must be",
+        );
+        refused(
+            |task| task.prompt = " \n".to_owned(),
+            "tasks[0].prompt is empty",
+        );
+        for path in ["", "/etc/x", "a/../b", "..", "./a", "a//b", "a/", "a\0b"] {
+            refused(
+                |task| task.stage = vec![staged(path, 1)],
+                "tasks[0].stage[0].path",
+            );
+            refused(
+                |task| task.expects = vec![path.to_owned()],
+                "tasks[0].expects[0]",
+            );
+        }
+        refused(
+            |task| task.options = Some("{\"shell\":1}".to_owned()),
+            "unknown field `shell`",
+        );
+        let twice = vec![planned("a"), planned("a")];
+        let error = tasks(twice, &Limits::default()).unwrap_err();
+        assert_eq!(error, "tasks[1].name: `a` is there twice");
+    }
+
+    fn judged(options: &str) -> Checked<Verdict> {
+        let answer = wit_validate::Verdict {
+            decision: wit_validate::Decision::Revise,
+            message: "é".repeat(20_000),
+            options: Some(options.to_owned()),
+        };
+        verdict(answer, &Limits::default())
+    }
+
+    #[test]
+    fn verdicts() {
+        let good = judged(r#"{"score":10,"fresh_session":true}"#).unwrap();
+        assert_eq!((good.decision, good.score), (Decision::Revise, Some(10.0)));
+        assert_eq!(good.message.len(), Limits::default().message_bytes);
+        assert!(
+            judged(r#"{"score":10.5}"#)
+                .unwrap_err()
+                .contains("isn't 0 to 10")
+        );
+        assert!(
+            judged(r#"{"back_to":"idea"}"#)
+                .unwrap_err()
+                .contains("isn't served yet")
+        );
+        assert!(
+            judged(r#"{"mood":1}"#)
+                .unwrap_err()
+                .contains("unknown field `mood`")
+        );
+    }
+
+    fn planned_sites(sites: Vec<wit_deploy::Site>) -> Checked<Vec<SitePlan>> {
+        let options = None;
+        super::sites(wit_deploy::Plan { sites, options }, &Limits::default())
+    }
+
+    #[test]
+    fn plans() {
+        let good = planned_sites(vec![site()]).unwrap();
+        assert!(good[0].single_page);
+        assert_eq!(good[0].metadata["genre"], "sim");
+        let mut other = site();
+        other.options = Some(r#"{"headers":{}}"#.to_owned());
+        let error = planned_sites(vec![other]).unwrap_err();
+        assert!(error.contains("headers isn't served yet"), "{error}");
+        let error = planned_sites(vec![site(), site()]).unwrap_err();
+        assert_eq!(error, "sites[1].slug: `fog` is there twice");
+        let mut other = site();
+        other.metadata = Some("[]".to_owned());
+        assert!(
+            planned_sites(vec![other])
+                .unwrap_err()
+                .contains("sites[0].metadata")
+        );
+        let nine = planned_sites(vec![site(); 9]).unwrap_err();
+        assert_eq!(nine, "sites: 9 are more than the limit of 8");
+    }
+}

@@ -1,0 +1,36 @@
+//! Phase plugins on wasmtime: how they come in, which one serves, and how a step of one is called.
+//!
+//! A plugin is a component of `wit/phase.wit`. Every call has a store of its own and limits on
+//! everything that it may use; a plugin that traps harms its own call only. What a guest answers
+//! is checked here, so that the rest of Gantry sees `pipeline` types and no wasmtime. Nothing
+//! here knows a job's state, a store or a workspace: they come in as [`CallContext`],
+//! [`PluginBytes`] and [`Files`].
+
+mod plugins;
+mod served;
+
+mod call;
+mod error;
+mod limits;
+
+mod folder;
+
+mod admit;
+mod compile;
+mod fit;
+
+mod engine;
+mod guest;
+mod sandbox;
+
+mod answer;
+mod bindings;
+mod fault;
+mod stats;
+
+pub use call::{CallContext, Called, Files, ReadError};
+pub use compile::compile_child;
+pub use error::PluginError;
+pub use limits::CallLimits;
+pub use plugins::{Compiler, Config, PluginBytes, PluginChange, Plugins};
+pub use served::Served;

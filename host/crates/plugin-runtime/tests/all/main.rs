@@ -1,0 +1,15 @@
+//! The plugin runtime from outside: hostile guests, the folder, pins, and compiling in a child.
+//! Nothing here needs a store, a workspace or a network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod guests;
+mod host;
+
+mod child;
+mod folder;
+mod hostile;
+mod pins;

@@ -1,0 +1,95 @@
+//! The connection to the engine, made when it is first needed, and what its errors mean.
+//! It knows nothing of runs.
+
+use crate::RunnerError;
+use bollard::errors::Error;
+use bollard::models::ContainerInspectResponse;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Seconds in which the engine must begin to answer.
+const TIMEOUT: u64 = 60;
+
+const START_ENGINE: &str =
+    "Start Docker, or set DOCKER_HOST to where it listens and give this user access to it";
+const ENGINE_LOG: &str = "The engine's log says more";
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    host: Option<String>,
+    client: OnceCell<Docker>,
+    pub(super) patience: Duration,
+}
+
+impl Engine {
+    pub(super) fn new(host: Option<String>, patience: Duration) -> Self {
+        Self {
+            host,
+            client: OnceCell::new(),
+            patience,
+        }
+    }
+
+    /// The client, in the engine's own version of the interface.
+    pub(super) async fn client(&self) -> Result<&Docker, RunnerError> {
+        let client = self.client.get_or_try_init(|| async {
+            self.connect()?
+                .with_timeout(Duration::from_secs(TIMEOUT))
+                .negotiate_version()
+                .await
+        });
+        client.await.map_err(failed("connecting to Docker Engine"))
+    }
+
+    fn connect(&self) -> Result<Docker, Error> {
+        match self.host.as_deref() {
+            None => Docker::connect_with_unix("/var/run/docker.sock", TIMEOUT, API_DEFAULT_VERSION),
+            Some(host) => Docker::connect_with_host(host),
+        }
+    }
+
+    /// The container of this name; none where there is none.
+    pub(super) async fn inspect(
+        &self,
+        name: &str,
+    ) -> Result<Option<ContainerInspectResponse>, RunnerError> {
+        match self.client().await?.inspect_container(name, None).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failed("looking at a container")(error)),
+        }
+    }
+}
+
+/// The status that the engine answered with; none where it gave no answer.
+pub(super) fn status(error: &Error) -> Option<u16> {
+    match error {
+        Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// For `map_err`: what was asked of the engine.
+pub(super) fn failed(doing: &'static str) -> impl FnOnce(Error) -> RunnerError {
+    move |error| {
+        let mend = match status(&error) {
+            Some(_) => ENGINE_LOG,
+            None => START_ENGINE,
+        };
+        let mut reason = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !reason.contains(&said) {
+                reason = format!("{reason}: {said}");
+            }
+            cause = error.source();
+        }
+        RunnerError::Engine {
+            doing,
+            reason,
+            mend,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The marker beside a run: this name was started once. It outlives whatever was started, so
+//! that a run that is gone is never started again. It doesn't say whether the run has ended.
+
+use crate::{RunSpec, RunnerError};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+/// In `run_dir`, with the run's name as its content.
+const FILE: &str = "created";
+
+fn path(spec: &RunSpec) -> PathBuf {
+    spec.run_dir.join(FILE)
+}
+
+/// Whether this name was started.
+pub(crate) fn is_set(spec: &RunSpec) -> Result<bool, RunnerError> {
+    match fs::read(path(spec)) {
+        Ok(name) => Ok(name == spec.name.as_bytes()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(RunnerError::io("reading", path(spec))(error)),
+    }
+}
+
+/// On the disk when this returns: call it before anything runs.
+pub(crate) fn set(spec: &RunSpec) -> Result<(), RunnerError> {
+    let write = || {
+        let staged = spec.run_dir.join(format!("{FILE}.new"));
+        let mut file = File::create(&staged)?;
+        file.write_all(spec.name.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&staged, path(spec))?;
+        File::open(&spec.run_dir)?.sync_all()
+    };
+    write().map_err(RunnerError::io("writing", path(spec)))
+}
+
+/// For a start of which it is certain that nothing ran.
+pub(crate) fn clear(spec: &RunSpec) -> Result<(), RunnerError> {
+    match fs::remove_file(path(spec)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(RunnerError::io("removing", path(spec))(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,147 @@
+//! What only containers keep: network, capabilities, files, memory, processes, system calls.
+//! The engine's own correctness is not tested, but that it was asked for each of these.
+
+use crate::stage::{SOON, Stage};
+use runner::{How, RunSpec};
+use tokio::time::timeout;
+
+/// Runs the script to its end; what it wrote to standard output and standard error.
+async fn run(stage: &Stage, spec: &RunSpec) -> (How, String) {
+    let mut run = stage.start(spec).await;
+    let ended = timeout(SOON, run.wait()).await.unwrap().unwrap();
+    let said = stage.runner().tail(&spec.name, 64 << 10).await.unwrap();
+    (ended.how, said)
+}
+
+/// The script must end with status 0.
+async fn passes(script: &str) -> Option<String> {
+    let stage = Stage::docker().await?;
+    let (how, said) = run(&stage, &stage.spec(script)).await;
+    assert_eq!(how, How::Exited { code: 0 }, "{said}");
+    Some(said)
+}
+
+macro_rules! isolated {
+    ($($name:ident: $script:expr, $check:expr;)+) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            if let Some(said) = passes($script).await {
+                let check: fn(&str) -> bool = $check;
+                assert!(check(&said), "{said}");
+            }
+        })+
+    };
+}
+
+isolated! {
+    the_only_interface_is_loopback:
+        "tail -n +3 /proc/net/dev | cut -d: -f1",
+        |said| said.split_whitespace().collect::<Vec<_>>() == ["lo"];
+    it_has_no_capability_and_can_gain_none:
+        "grep -E '^(Cap(Eff|Prm|Bnd|Inh|Amb)|NoNewPrivs|Seccomp):' /proc/self/status",
+        |said| said.matches("0000000000000000").count() == 5
+            && said.contains("NoNewPrivs:\t1") && said.contains("Seccomp:\t2");
+    it_is_not_root:
+        "test $(id -u) -ne 0 && test $(id -g) -ne 0",
+        str::is_empty;
+    only_its_own_folders_are_writable:
+        "for f in / /etc /usr /run/gantry /workspace /out /session /tmp /home/agent; do \
+         if touch $f/probe 2>/dev/null; then echo $f; fi; done",
+        |said| said.lines().collect::<Vec<_>>() == ["/workspace", "/out", "/session", "/tmp", "/home/agent"];
+    the_prompt_is_not_writable:
+        "if echo x >> /run/gantry/prompt.md; then exit 1; fi; test \"$(cat $PROMPT_FILE)\" = 'make a game'",
+        |said| said.contains("Read-only file system") || said.contains("Permission denied");
+    vsock_and_io_uring_are_refused:
+        // AF_VSOCK, AF_ALG, AF_UNIX, AF_INET, then io_uring_setup and unshare(CLONE_NEWUSER).
+        "perl -e 'my $b = \"\\0\" x 200; \
+         print join(\" \", map { $_ < 0 ? \"no\" : \"yes\" } syscall(41,40,1,0), syscall(41,38,5,0), \
+         syscall(41,1,1,0), syscall(41,2,1,0), syscall(425,1,$b), syscall(272,0x10000000)), \"\\n\"'",
+        |said| cfg!(not(target_arch = "x86_64")) || said == "no no yes yes no no\n";
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_kept_and_broken() {
+    let Some(stage) = Stage::docker().await else {
+        return;
+    };
+    let hungry = |mib: u32| format!("exec perl -e 'my $x = \"x\" x ({mib} << 20); exit 0'");
+    let mut spec = stage.spec(&hungry(16));
+    assert_eq!(run(&stage, &spec).await.0, How::Exited { code: 0 });
+    spec = stage.spec(&hungry(512));
+    spec.key.run = 2;
+    spec.name = spec.key.name(&stage.installation);
+    assert_eq!(run(&stage, &spec).await.0, How::OutOfMemory);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_kept_and_broken() {
+    let Some(stage) = Stage::docker().await else {
+        return;
+    };
+    let many = |count: u32| {
+        format!(
+            "perl -e 'for (1..{count}) {{ my $p = fork; exit 8 if !defined $p; if (!$p) {{ sleep 60 }} }} exit 0'"
+        )
+    };
+    let mut spec = stage.spec(&many(20));
+    assert_eq!(run(&stage, &spec).await.0, How::Exited { code: 0 });
+    spec = stage.spec(&many(200));
+    spec.key.run = 2;
+    spec.name = spec.key.name(&stage.installation);
+    assert_eq!(run(&stage, &spec).await.0, How::Exited { code: 8 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_is_removed_meanwhile_has_ended_badly() {
+    let Some(stage) = Stage::docker().await else {
+        return;
+    };
+    let ready = stage.fifo("ready");
+    let spec = stage.spec("echo up > ready; while :; do sleep 0.1; done");
+    let mut run = stage.start(&spec).await;
+    stage.hear(ready).await;
+    stage.runner().remove(&spec.name).await.unwrap();
+    // The engine may still show how it was killed, or nothing of it any more.
+    let ended = timeout(SOON, run.wait()).await.unwrap().unwrap();
+    assert!(
+        matches!(ended.how, How::Vanished | How::Exited { code: 137 }),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_the_engine_does_not_see_is_named() {
+    let Some(stage) = Stage::docker().await else {
+        return;
+    };
+    let mut spec = stage.spec("exit 0");
+    spec.workspace = stage.path("nowhere");
+    let error = stage
+        .runner()
+        .start(&spec)
+        .await
+        .err()
+        .expect("no such folder");
+    assert!(
+        matches!(error, runner::RunnerError::BadSpec { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_away_is_an_error_that_passes_and_names_the_mend() {
+    let config = runner::DockerConfig {
+        host: Some("unix:///nowhere/docker.sock".to_owned()),
+        ..runner::DockerConfig::new("gantry-worker", "here")
+    };
+    let error = runner::Runner::check(&runner::Docker::new(config))
+        .await
+        .unwrap_err();
+    assert!(error.failure_kind().passes());
+    let said = error.to_string();
+    assert!(
+        said.contains("/nowhere/docker.sock") && said.contains("DOCKER_HOST"),
+        "{said}"
+    );
+}

@@ -1,0 +1,86 @@
+//! What a driver needs of a store. It doesn't say how: see `postgres` and `sqlite`.
+
+use crate::{
+    Ask, Beat, Change, Claimed, Committed, Hold, HostReport, JobState, PipelineEntry, Site,
+    StoreError, Wake,
+};
+use async_trait::async_trait;
+use pipeline::{Digest, Event, HostId, JobId, LogLine};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// A driver's store.
+///
+/// A call that ends in [`StoreError::Away`] may have been done or not. Of a commit that ended so,
+/// let go of the job: a claim with `TakeOver::Own` gives it back as the database has it.
+#[async_trait]
+pub trait DriverStore: Send + Sync + std::fmt::Debug {
+    /// Takes jobs: those to take over first, then by priority and age. Each is given to one host
+    /// only, under a lease higher than any before.
+    async fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Extends claims by `lease_time` from the database's now, and says that the host is alive.
+    /// A hold that isn't in the answer is lost.
+    async fn heartbeat(
+        &self,
+        host: &HostId,
+        holds: &[Hold],
+        lease_time: Duration,
+    ) -> Result<Vec<Beat>, StoreError>;
+
+    /// Changes a job, all at once or not at all: state, blobs, events, and what is published.
+    /// A job that doesn't run any more is let go of.
+    ///
+    /// # Errors
+    /// [`StoreError::SlugTaken`] where a publication's address is another job's.
+    async fn commit(&self, hold: &Hold, change: &Change) -> Result<Committed, StoreError>;
+
+    /// Adds events and lines of a running job; false where the lease is lost. `seq` and `at` of
+    /// the lines are given here; an `agent.delta` is left out, since none is stored.
+    async fn append(
+        &self,
+        hold: &Hold,
+        events: &[Event],
+        lines: &[LogLine],
+    ) -> Result<bool, StoreError>;
+
+    /// Bytes by digest.
+    async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps bytes that are no job's, such as a plugin's.
+    async fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError>;
+
+    /// An address for the job's site of this index, as near to the wish as can be had. It stays
+    /// the job's until the site or the job is deleted. None where the lease is lost.
+    async fn reserve_slug(
+        &self,
+        hold: &Hold,
+        wish: &str,
+        index: u32,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Where these jobs stand; one that isn't there is missing.
+    async fn states(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobState>, StoreError>;
+
+    /// Every published site.
+    async fn published(&self) -> Result<Vec<Site>, StoreError>;
+
+    /// Says what this host is and has. Hosts that weren't heard of for a week are forgotten.
+    async fn report_host(&self, report: &HostReport) -> Result<(), StoreError>;
+
+    /// The pipelines that there are, in place of those before.
+    async fn put_pipelines(&self, pipelines: &[PipelineEntry]) -> Result<(), StoreError>;
+
+    /// Adds events of no job.
+    async fn tell(&self, events: &[Event]) -> Result<(), StoreError>;
+
+    /// Which store this is: twelve hex digits, made up once.
+    async fn installation(&self) -> Result<String, StoreError>;
+
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Hints from now on. Listen first, then ask, or one is lost.
+    fn wakes(&self) -> broadcast::Receiver<Wake>;
+}

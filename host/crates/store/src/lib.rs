@@ -1,0 +1,33 @@
+//! Jobs, events, logs, sites and plugins' health, in PostgreSQL or in SQLite.
+//!
+//! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs; [`Postgres`] and
+//! [`Sqlite`] are both. What each call means, races included, is said once: by the conformance
+//! suite in `tests/`. Nothing here decides what follows from an input: that is `pipeline::step`.
+
+mod api;
+mod driver;
+mod error;
+mod model;
+mod wake;
+
+mod migrate;
+mod rules;
+
+mod postgres;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the statements that both databases share are compiled once for each"
+)]
+mod sqlite;
+
+pub use api::ApiStore;
+pub use driver::DriverStore;
+pub use error::StoreError;
+pub use model::{
+    Acted, Ask, Beat, Change, Claimed, Clock, Committed, Deleted, Filter, Hold, HostReport,
+    HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, PipelineEntry, Position,
+    Site, Submitted, TakeOver,
+};
+pub use postgres::Postgres;
+pub use sqlite::Sqlite;
+pub use wake::Wake;

@@ -1,0 +1,239 @@
+//! The store in PostgreSQL, for one host or many. No session state: it works behind a pooler
+//! that gives each transaction another connection, but for the wake-ups.
+
+use crate::error::{Fault, is_away};
+use crate::wake::Bell;
+use crate::{Clock, Options, StoreError, Wake, migrate};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, Transaction};
+use std::future::Future;
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Now in ms: the test's where it gives one. Of the statement, so that an index can serve it.
+macro_rules! now {
+    ($given:literal) => {
+        concat!(
+            "coalesce(CAST(",
+            $given,
+            " AS bigint), CAST(extract(epoch FROM statement_timestamp()) * 1000 AS bigint))"
+        )
+    };
+}
+macro_rules! lock {
+    () => {
+        " FOR UPDATE"
+    };
+}
+macro_rules! job_columns {
+    () => {
+        "jobs.id, jobs.number, jobs.status, jobs.wait_until, jobs.cancel_requested, jobs.host, \
+         jobs.body, (SELECT CAST(coalesce(json_agg(sites.slug), '[]') AS text) \
+         FROM sites WHERE sites.job = jobs.id) AS live"
+    };
+}
+macro_rules! event_columns {
+    () => {
+        "CAST(CAST(xid AS text) AS bigint) AS xid, id, job, seq, kind, at, phase, attempt, data"
+    };
+}
+
+#[path = "sql/act.rs"]
+mod act;
+#[path = "sql/commit.rs"]
+mod commit;
+#[path = "sql/read.rs"]
+mod read;
+#[path = "sql/report.rs"]
+mod report;
+#[path = "sql/rows.rs"]
+mod rows;
+#[path = "sql/traits.rs"]
+mod traits;
+
+mod claim;
+mod events;
+mod listen;
+
+type Store = Postgres;
+type Conn = PgConnection;
+type Row = sqlx::postgres::PgRow;
+
+/// A store in PostgreSQL 14 or later.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    clock: Clock,
+    call_within: Duration,
+    place: String,
+    bell: Bell,
+    wire: listen::Wire,
+}
+
+impl Postgres {
+    /// Connects to `postgres://…`, and brings the schema up to date. A database that is away is
+    /// waited for as long as the options say.
+    ///
+    /// # Errors
+    /// [`StoreError`], which names host, port and database, never the password.
+    pub async fn connect(url: &str, options: Options) -> Result<Self, StoreError> {
+        let refused = |what: String| StoreError::Refused {
+            place: "the address of the database".to_owned(),
+            what,
+        };
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            let what = "it must be postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+            return Err(refused(what.to_owned()));
+        }
+        let mut to = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
+        if to.get_application_name().is_none() {
+            to = to.application_name("gantry");
+        }
+        let place = place(&to);
+        reach(&to, &place, options.connect_within).await?;
+        prepare(&to, &place).await?;
+        Self::start(to, place, options).await
+    }
+
+    async fn start(
+        to: PgConnectOptions,
+        place: String,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.call_within)
+            .connect_lazy_with(to.clone());
+        let sql = |error: sqlx::Error| Fault::from(error).at(&place);
+        let names: (String, String) = sqlx::query_as(
+            "SELECT id, left(replace(CAST(gen_random_uuid() AS text), '-', ''), 12) \
+             FROM installation",
+        )
+        .fetch_one(&pool)
+        .await
+        .map_err(sql)?;
+        let bell = Bell::new();
+        let wire = listen::Wire::start(pool.clone(), to, names, bell.clone()).await;
+        Ok(Self {
+            pool,
+            clock: options.clock,
+            call_within: options.call_within,
+            place,
+            bell,
+            wire,
+        })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
+    fn reads(&self) -> &PgPool {
+        &self.pool
+    }
+
+    fn now(&self) -> Option<i64> {
+        self.clock.fixed()
+    }
+
+    /// Wakes this process at once and the others soon. Only after the commit.
+    fn ring(&self, wakes: Vec<Wake>) {
+        for wake in wakes {
+            self.bell.ring(wake);
+            self.wire.send(wake);
+        }
+    }
+
+    /// A call in its time. One that is cut off is rolled back with its connection.
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.call_within, call).await {
+            Ok(answer) => answer.map_err(|fault| fault.at(&self.place)),
+            Err(_) => Err(StoreError::Away {
+                place: self.place.clone(),
+                what: format!("no answer in {} ms", self.call_within.as_millis()),
+            }),
+        }
+    }
+}
+
+/// Which database, without user and password.
+fn place(to: &PgConnectOptions) -> String {
+    let database = to.get_database().unwrap_or(to.get_username());
+    match to.get_socket() {
+        Some(socket) => format!("PostgreSQL at {} ({database})", socket.display()),
+        None => format!(
+            "PostgreSQL at {}:{} ({database})",
+            to.get_host(),
+            to.get_port()
+        ),
+    }
+}
+
+/// Connects within this time. What waiting doesn't mend, as a wrong password, fails at once.
+async fn reach(to: &PgConnectOptions, place: &str, within: Duration) -> Result<(), StoreError> {
+    let end = Instant::now() + within;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let error = match tokio::time::timeout_at(end, PgConnection::connect_with(to)).await {
+            Ok(Ok(conn)) => {
+                // It was only a try: how it ends doesn't matter.
+                let _ = conn.close().await;
+                return Ok(());
+            }
+            Ok(Err(error)) if !is_away(&error) => {
+                return Err(StoreError::Refused {
+                    place: place.to_owned(),
+                    what: error.to_string(),
+                });
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the connection isn't answered".to_owned(),
+        };
+        if Instant::now() + pause >= end {
+            return Err(StoreError::Away {
+                place: place.to_owned(),
+                what: format!("{error}; tried for {} s", within.as_secs_f32()),
+            });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// Migrates, on a connection of its own, which is closed whatever happens: sqlx's lock is the
+/// session's, and would stay held in the store's pool.
+async fn prepare(to: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(to.clone());
+    let migrated = migrate::postgres().run(&pool).await;
+    migrated.map_err(|source| StoreError::Migrate {
+        place: place.to_owned(),
+        source,
+    })?;
+    // A database that was restored from a dump has events of a cluster whose transactions were
+    // numbered higher: they would hold up the stream until this one gets there.
+    sqlx::query("UPDATE events SET xid = '3' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())")
+        .execute(&pool)
+        .await
+        .map_err(|error| Fault::from(error).at(place))?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Only one at a time replaces the pipelines: two at once would insert the same names.
+async fn lock_pipelines(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    sqlx::query("LOCK TABLE pipelines IN SHARE ROW EXCLUSIVE MODE")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// As SQL counts time.
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,203 @@
+//! How PostgreSQL gives jobs to hosts: rows are locked and skipped, and every statement is short.
+//! Which job comes first is in the statements; whether one is done well isn't known here.
+
+use super::{Conn, Row, Store, millis, report, rows};
+use crate::error::Fault;
+use crate::rules;
+use crate::{Ask, Beat, Claimed, Hold, JobState, TakeOver};
+use pipeline::{HostId, JobId, Lease};
+use sqlx::{Row as _, query};
+use std::collections::HashMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Fault> {
+    if ask.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let mut tx = store.begin().await?;
+    let mut taken: Vec<(Row, bool)> = Vec::new();
+    if ask.take_over != TakeOver::None {
+        let found = take_over(store, &mut tx, ask).await?;
+        taken.extend(found.into_iter().map(|row| (row, true)));
+    }
+    let left = i64::from(ask.limit) - i64::try_from(taken.len()).unwrap_or(0);
+    if left > 0 {
+        make_ready(store, &mut tx).await?;
+        let found = take_ready(store, &mut tx, ask, left).await?;
+        taken.extend(found.into_iter().map(|row| (row, false)));
+    }
+    let mut claimed = Vec::with_capacity(taken.len());
+    for (row, rescued) in taken {
+        match rows::job(&row) {
+            Ok(job) => claimed.push(Claimed {
+                job,
+                lease: Lease(row.try_get("lease")?),
+                rescued,
+            }),
+            Err(Fault::Store(error)) => {
+                tracing::error!(%error, "a job is left to other hosts");
+                leave(store, &mut tx, row.try_get("id")?).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    tx.commit().await?;
+    rules::order(&mut claimed);
+    Ok(claimed)
+}
+
+async fn take_over(store: &Store, conn: &mut Conn, ask: &Ask) -> Result<Vec<Row>, sqlx::Error> {
+    let (jobs, leases) = columns(&ask.held);
+    let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
+    query(concat!(
+        "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE status = 'running' ",
+        "AND (root IS NULL OR root = ANY($2)) AND CASE WHEN host = $1 THEN NOT EXISTS ",
+        "(SELECT 1 FROM unnest($3, $4) AS held (id, lease) ",
+        "WHERE held.id = jobs.id AND held.lease = jobs.lease) ELSE $5 AND lease_until < ",
+        now!("$6"),
+        " END ORDER BY priority DESC, number FOR UPDATE OF jobs SKIP LOCKED LIMIT $7) ",
+        "UPDATE jobs SET lease = jobs.lease + 1, host = $1, lease_until = ",
+        now!("$6"),
+        " + $8 FROM due WHERE jobs.id = due.id AND jobs.status = 'running' ",
+        "RETURNING jobs.lease, ",
+        job_columns!()
+    ))
+    .bind(&ask.host.0)
+    .bind(roots)
+    .bind(jobs)
+    .bind(leases)
+    .bind(ask.take_over == TakeOver::Expired)
+    .bind(store.now())
+    .bind(i64::from(ask.limit))
+    .bind(millis(ask.lease_time))
+    .fetch_all(conn)
+    .await
+}
+
+/// What waits and is due joins the ready ones, where priority and age are looked at.
+async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
+    query(concat!(
+        "UPDATE jobs SET ready = true WHERE id = ANY(ARRAY(SELECT id FROM jobs ",
+        "WHERE status = 'waiting' AND NOT ready AND wait_until <= ",
+        now!("$1"),
+        " ORDER BY wait_until LIMIT 1000 FOR UPDATE SKIP LOCKED)) ",
+        "AND status = 'waiting' AND NOT ready"
+    ))
+    .bind(store.now())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn take_ready(
+    store: &Store,
+    conn: &mut Conn,
+    ask: &Ask,
+    limit: i64,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
+    query(concat!(
+        "WITH due AS MATERIALIZED (SELECT id FROM jobs ",
+        "WHERE status IN ('queued', 'waiting') AND ready AND (root IS NULL OR root = ANY($2)) ",
+        "ORDER BY priority DESC, number FOR UPDATE SKIP LOCKED LIMIT $3) ",
+        "UPDATE jobs SET status = 'running', ready = false, wait_until = NULL, ",
+        "lease = jobs.lease + 1, host = $1, lease_until = ",
+        now!("$4"),
+        " + $5 FROM due WHERE jobs.id = due.id ",
+        "AND jobs.status IN ('queued', 'waiting') AND jobs.ready RETURNING jobs.lease, ",
+        job_columns!()
+    ))
+    .bind(&ask.host.0)
+    .bind(roots)
+    .bind(limit)
+    .bind(store.now())
+    .bind(millis(ask.lease_time))
+    .fetch_all(conn)
+    .await
+}
+
+/// Puts back a claimed job that this version can't read: one bad row must not stop the others.
+async fn leave(store: &Store, conn: &mut Conn, job: Uuid) -> Result<(), sqlx::Error> {
+    query(concat!(
+        "UPDATE jobs SET status = 'waiting', ready = false, host = NULL, lease_until = NULL, ",
+        "wait_until = ",
+        now!("$1"),
+        " + $2 WHERE id = $3"
+    ))
+    .bind(store.now())
+    .bind(rules::UNREADABLE_PAUSE_MS)
+    .bind(job)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn heartbeat(
+    store: &Store,
+    host: &HostId,
+    holds: &[Hold],
+    lease_time: Duration,
+) -> Result<Vec<Beat>, Fault> {
+    let mut tx = store.begin().await?;
+    report::seen(store, &mut tx, host, lease_time).await?;
+    let (jobs, leases) = columns(holds);
+    let found = query(concat!(
+        "UPDATE jobs SET lease_until = ",
+        now!("$1"),
+        " + $2 FROM unnest($3, $4) AS held (id, lease) WHERE jobs.id = held.id ",
+        "AND jobs.lease = held.lease AND jobs.host = $5 AND jobs.status = 'running' ",
+        "RETURNING jobs.id, jobs.lease, jobs.cancel_requested"
+    ))
+    .bind(store.now())
+    .bind(millis(lease_time))
+    .bind(jobs)
+    .bind(leases)
+    .bind(&host.0)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let mut beats = Vec::with_capacity(found.len());
+    for row in found {
+        beats.push(Beat {
+            hold: Hold {
+                job: JobId(row.try_get("id")?),
+                lease: Lease(row.try_get("lease")?),
+                host: host.clone(),
+            },
+            cancel_requested: row.try_get("cancel_requested")?,
+        });
+    }
+    Ok(beats)
+}
+
+fn columns(holds: &[Hold]) -> (Vec<Uuid>, Vec<i64>) {
+    holds.iter().map(|hold| (hold.job.0, hold.lease.0)).unzip()
+}
+
+pub(super) async fn states(
+    store: &Store,
+    jobs: &[JobId],
+) -> Result<HashMap<JobId, JobState>, Fault> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.0).collect();
+    let found = query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE id = ANY($1)"
+    ))
+    .bind(ids)
+    .fetch_all(store.reads())
+    .await?;
+    let mut states = HashMap::with_capacity(found.len());
+    for row in &found {
+        // A reaper would take a job that is left out for one that is gone: fail instead.
+        let job = rows::job(row)?;
+        let state = JobState {
+            status: job.status,
+            current: job.run_key(),
+            host: job.host,
+        };
+        states.insert(job.id, state);
+    }
+    Ok(states)
+}

@@ -1,0 +1,61 @@
+//! How columns become the rows of `rules`. What a row means is said there.
+// Compiled once for each database: `super` is `postgres` or `sqlite`.
+
+use super::Row;
+use crate::Site;
+use crate::error::Fault;
+use crate::rules::{EventRow, JobRow, LineRow, SiteRow};
+use pipeline::{Job, LogLine, StoredEvent};
+use sqlx::Row as _;
+
+pub(super) fn job(row: &Row) -> Result<Job, Fault> {
+    let row = JobRow {
+        id: row.try_get("id")?,
+        number: row.try_get("number")?,
+        status: row.try_get("status")?,
+        wait_until: row.try_get("wait_until")?,
+        cancel_requested: row.try_get("cancel_requested")?,
+        host: row.try_get("host")?,
+        live: row.try_get("live")?,
+        body: row.try_get("body")?,
+    };
+    Ok(row.job()?)
+}
+
+pub(super) fn event(row: &Row) -> Result<StoredEvent, Fault> {
+    let row = EventRow {
+        position: (row.try_get("xid")?, row.try_get("id")?),
+        job: row.try_get("job")?,
+        seq: row.try_get("seq")?,
+        kind: row.try_get("kind")?,
+        at: row.try_get("at")?,
+        phase: row.try_get("phase")?,
+        attempt: row.try_get("attempt")?,
+        data: row.try_get("data")?,
+    };
+    Ok(row.event()?)
+}
+
+pub(super) fn line(row: &Row) -> Result<LogLine, Fault> {
+    let row = LineRow {
+        seq: row.try_get("seq")?,
+        at: row.try_get("at")?,
+        phase: row.try_get("phase")?,
+        attempt: row.try_get("attempt")?,
+        level: row.try_get("level")?,
+        line: row.try_get("line")?,
+    };
+    Ok(row.line())
+}
+
+pub(super) fn site(row: &Row) -> Result<Site, Fault> {
+    let row = SiteRow {
+        number: row.try_get("number")?,
+        slug: row.try_get("slug")?,
+        job: row.try_get("job")?,
+        revision: row.try_get("revision")?,
+        publication: row.try_get("publication")?,
+        published_at: row.try_get("published_at")?,
+    };
+    Ok(row.site()?)
+}

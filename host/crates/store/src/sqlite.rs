@@ -1,0 +1,161 @@
+//! The store in an SQLite file, for one process with the role `all`. It doesn't keep a second
+//! process away: `GANTRY_DATA` is locked by the host.
+
+use crate::error::Fault;
+use crate::wake::Bell;
+use crate::{Clock, Options, StoreError, Wake, migrate};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqliteConnection, SqlitePool, Transaction};
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+/// Now in ms: the test's where it gives one.
+macro_rules! now {
+    ($given:literal) => {
+        concat!(
+            "coalesce(CAST(",
+            $given,
+            " AS bigint), CAST(unixepoch('subsec') * 1000 AS bigint))"
+        )
+    };
+}
+/// There is one writer at a time: a row needs no lock of its own.
+macro_rules! lock {
+    () => {
+        ""
+    };
+}
+macro_rules! job_columns {
+    () => {
+        "jobs.id, jobs.number, jobs.status, jobs.wait_until, jobs.cancel_requested, jobs.host, \
+         jobs.body, (SELECT json_group_array(sites.slug) \
+         FROM sites WHERE sites.job = jobs.id) AS live"
+    };
+}
+macro_rules! event_columns {
+    () => {
+        "0 AS xid, id, job, seq, kind, at, phase, attempt, data"
+    };
+}
+
+#[path = "sql/act.rs"]
+mod act;
+#[path = "sql/commit.rs"]
+mod commit;
+#[path = "sql/read.rs"]
+mod read;
+#[path = "sql/report.rs"]
+mod report;
+#[path = "sql/rows.rs"]
+mod rows;
+#[path = "sql/traits.rs"]
+mod traits;
+
+mod claim;
+mod events;
+
+type Store = Sqlite;
+type Conn = SqliteConnection;
+type Row = sqlx::sqlite::SqliteRow;
+
+/// A store in an SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    /// One connection: SQLite has one writer, and who waits here doesn't meet `SQLITE_BUSY`.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    clock: Clock,
+    call_within: Duration,
+    place: String,
+    bell: Bell,
+}
+
+impl Sqlite {
+    /// Opens the file, or makes it, and brings the schema up to date. Its folder must be there.
+    ///
+    /// # Errors
+    /// [`StoreError`], which names the file.
+    pub async fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let place = format!("SQLite at {}", path.display());
+        let sql = |error: sqlx::Error| Fault::from(error).at(&place);
+        // FULL, not NORMAL: with NORMAL a power cut takes back the last commits, and an agent's
+        // run that had ended would be run again.
+        let to = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(options.call_within)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool(1).connect_with(to.clone()).await.map_err(sql)?;
+        migrate::sqlite()
+            .run(&writer)
+            .await
+            .map_err(|source| StoreError::Migrate {
+                place: place.clone(),
+                source,
+            })?;
+        let readers = pool(options.connections.max(1))
+            .connect_lazy_with(to.pragma("query_only", "ON").create_if_missing(false));
+        Ok(Self {
+            writer,
+            readers,
+            clock: options.clock,
+            call_within: options.call_within,
+            place,
+            bell: Bell::new(),
+        })
+    }
+
+    /// The writer, locked at once: a lock that is taken later can't wait for its turn.
+    async fn begin(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    fn reads(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    fn now(&self) -> Option<i64> {
+        self.clock.fixed()
+    }
+
+    /// Wakes this process: there is no other. Only after the commit.
+    fn ring(&self, wakes: Vec<Wake>) {
+        for wake in wakes {
+            self.bell.ring(wake);
+        }
+    }
+
+    /// A call in its time. One that is cut off is rolled back.
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.call_within, call).await {
+            Ok(answer) => answer.map_err(|fault| fault.at(&self.place)),
+            Err(_) => Err(StoreError::Away {
+                place: self.place.clone(),
+                what: format!("no answer in {} ms", self.call_within.as_millis()),
+            }),
+        }
+    }
+}
+
+/// Nothing to lock: see [`lock!`].
+async fn lock_pipelines(_: &mut Conn) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// As SQL counts time.
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,90 @@
+//! Events and lines in SQLite, a statement each, in the caller's transaction. The stream is by
+//! row id: with one writer, ids are in the order of the commits.
+
+use super::{Conn, Store, read, rows};
+use crate::Position;
+use crate::error::Fault;
+use crate::rules::{self, clean};
+use pipeline::{Event, JobId, LogLine, StoredEvent};
+use sqlx::{Row as _, query};
+
+/// Adds events, the last of which has the number `last`; of no job, all have 0.
+pub(super) async fn add(
+    store: &Store,
+    conn: &mut Conn,
+    job: Option<JobId>,
+    last: i64,
+    told: &[&Event],
+) -> Result<(), Fault> {
+    let first = last - i64::try_from(told.len()).unwrap_or(i64::MAX) + 1;
+    for (seq, event) in (first..).zip(told) {
+        query(concat!(
+            "INSERT INTO events (job, seq, kind, at, phase, attempt, data) VALUES ($1, $2, $3, ",
+            now!("$4"),
+            ", $5, $6, $7)"
+        ))
+        .bind(job.map(|job| job.0))
+        .bind(if job.is_some() { seq } else { 0 })
+        .bind(event.kind.word())
+        .bind(store.now())
+        .bind(event.phase.as_deref().map(clean))
+        .bind(event.attempt.map(i64::from))
+        .bind(rules::json(&event.data)?)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Adds lines, the last of which has the number `last`.
+pub(super) async fn add_lines(
+    store: &Store,
+    conn: &mut Conn,
+    job: JobId,
+    last: i64,
+    lines: &[LogLine],
+) -> Result<(), Fault> {
+    let first = last - i64::try_from(lines.len()).unwrap_or(i64::MAX) + 1;
+    for (seq, line) in (first..).zip(lines) {
+        query(concat!(
+            "INSERT INTO logs (job, seq, at, phase, attempt, level, line) VALUES ($1, $2, ",
+            now!("$3"),
+            ", $4, $5, $6, $7)"
+        ))
+        .bind(job.0)
+        .bind(seq)
+        .bind(store.now())
+        .bind(line.phase.as_deref().map(clean))
+        .bind(line.attempt.map(i64::from))
+        .bind(line.level.word())
+        .bind(clean(&line.text))
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn stream(
+    store: &Store,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<StoredEvent>, Fault> {
+    let found = query(concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM events WHERE id > $1 ORDER BY id LIMIT $2"
+    ))
+    .bind(after.1)
+    .bind(i64::from(limit))
+    .fetch_all(store.reads())
+    .await?;
+    // One event of a later version must not hold up the stream.
+    read::readable(&found.iter().collect::<Vec<_>>(), rows::event)
+}
+
+pub(super) async fn stream_end(store: &Store) -> Result<Position, Fault> {
+    let row = query("SELECT coalesce(max(id), 0) FROM events")
+        .fetch_one(store.reads())
+        .await?;
+    Ok((0, row.try_get(0)?))
+}

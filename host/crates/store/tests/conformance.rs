@@ -1,0 +1,138 @@
+//! What a store is: every case below, over both databases. What only one of them can be asked,
+//! as another host's open transaction, is at the end. It measures nothing.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a case ends where something is wrong, and says so where it can't run"
+)]
+
+#[path = "conformance/claims.rs"]
+mod claims;
+#[path = "conformance/commits.rs"]
+mod commits;
+#[path = "conformance/events.rs"]
+mod events;
+#[path = "conformance/people.rs"]
+mod people;
+#[path = "conformance/postgres.rs"]
+mod postgres_only;
+#[path = "conformance/setup.rs"]
+mod setup;
+#[path = "conformance/sites.rs"]
+mod sites;
+#[path = "conformance/wakes.rs"]
+mod wakes;
+
+use setup::Bed;
+use std::future::Future;
+
+/// Runs a case, and takes its database away however it ends.
+async fn run<F: Future<Output = ()> + Send + 'static>(bed: Option<Bed>, case: fn(Bed) -> F) {
+    let Some(bed) = bed else { return };
+    let ended = tokio::spawn(case(bed.clone())).await;
+    bed.remove().await;
+    if let Err(error) = ended {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+macro_rules! both {
+    ($($module:ident: $($case:ident)*;)*) => {
+        mod sqlite {
+            use super::*;
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                run(Some(Bed::sqlite()), $module::$case).await;
+            })*)*
+        }
+        mod postgres {
+            use super::*;
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                run(Bed::postgres().await, $module::$case).await;
+            })*)*
+        }
+    };
+}
+
+both! {
+    claims:
+        each_job_is_claimed_once
+        by_priority_then_age
+        a_job_with_a_workspace_goes_to_a_host_that_mounts_its_root
+        a_waiting_job_is_due_by_the_databases_clock
+        a_pause_is_as_long_by_the_databases_clock_as_by_the_hosts
+        the_databases_own_clock_counts
+        a_heartbeat_extends_what_is_held_and_names_what_is_lost
+        an_expired_lease_is_taken_over_only_when_asked_for
+        a_host_takes_its_own_back_at_once
+        a_row_that_cant_be_read_stops_no_other
+        a_reaper_sees_who_holds_what;
+    commits:
+        a_commit_is_state_events_and_blobs
+        no_write_under_an_old_lease_changes_anything
+        a_cancel_before_a_commit_refuses_it
+        a_cancel_after_a_commit_is_seen_by_the_next
+        a_cancel_and_the_last_commit_at_once_agree
+        a_job_that_rests_is_let_go_of
+        a_commit_that_fails_changes_nothing;
+    events:
+        the_events_of_a_job_have_no_gaps
+        the_stream_gives_each_event_once_and_in_order
+        lines_are_numbered_and_any_text_is_kept
+        pages_hold_each_job_once_while_others_come
+        filters
+        an_event_that_cant_be_read_holds_up_no_other;
+    people:
+        the_same_request_makes_one_job
+        the_same_request_twice_at_once_makes_one_job
+        retry_and_feedback
+        cancel_of_what_rests_and_of_what_runs
+        delete_takes_all_that_is_the_jobs
+        sessions_end_by_the_databases_clock
+        hosts_are_alive_for_a_lease
+        pipelines_are_replaced
+        counts_and_blobs_and_names;
+    sites:
+        an_address_belongs_to_its_first_job
+        two_jobs_that_wish_at_once_get_two_addresses
+        a_revision_is_published_once_and_replaced_by_the_next
+        an_address_is_freed_with_its_site;
+    wakes:
+        others_are_woken;
+}
+
+macro_rules! only_postgres {
+    ($($case:ident)*) => {
+        mod postgres_alone {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                run(Bed::postgres().await, postgres_only::$case).await;
+            })*
+        }
+    };
+}
+
+only_postgres! {
+    what_commits_late_is_not_skipped
+    a_cancel_under_way_is_waited_for
+    a_cancel_taken_back_leaves_the_commit
+    hosts_that_start_at_once_migrate_once
+    a_killed_listener_is_deaf_and_comes_back
+    a_database_that_is_gone_is_away_and_comes_back
+    a_database_that_isnt_there_is_named_without_its_password
+    a_restored_stream_goes_on
+}
+
+#[tokio::test]
+async fn a_folder_that_isnt_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("missing/gantry.db");
+    let error = store::Sqlite::open(&path, store::Options::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "store-away");
+    assert!(error.to_string().contains("missing/gantry.db"), "{error}");
+}

@@ -1,0 +1,289 @@
+//! What only a database with many clients can be asked: open transactions of others, hosts that
+//! start at once, connections and servers that go away.
+
+use crate::setup::*;
+use crate::wakes::heard;
+use pipeline::{EventKind, Input, Status};
+use sqlx::{Connection, PgConnection, Row};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Committed, DriverStore, Options, Postgres, Wake};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Barrier, watch};
+
+pub(crate) async fn what_commits_late_is_not_skipped(bed: Bed) {
+    let store = bed.open().await;
+    submit(&store, job("first", bed.now())).await;
+    let all = until("the first", || async {
+        let told = store.stream((0, 0), 10).await.unwrap();
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
+    let after = all.last().unwrap().position;
+    // Another host is about to tell something, but hasn't committed.
+    let mut conn = bed.connection().await;
+    let mut late = conn.begin().await.unwrap();
+    sqlx::query("INSERT INTO events (seq, kind, at, data) VALUES (0, 'plugin.refused', 1, '{}')")
+        .execute(&mut *late)
+        .await
+        .unwrap();
+    let end = store.stream_end().await.unwrap();
+    store.tell(&[event(EventKind::PluginLoaded)]).await.unwrap();
+    assert_eq!(store.stream(after, 10).await.unwrap(), []);
+    assert_eq!(store.stream(end, 10).await.unwrap(), []);
+    late.commit().await.unwrap();
+    for after in [after, end] {
+        let told = until("both", || async {
+            let told = store.stream(after, 10).await.unwrap();
+            (told.len() >= 2).then_some(told)
+        })
+        .await;
+        let kinds: Vec<_> = told.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [EventKind::PluginRefused, EventKind::PluginLoaded]);
+    }
+}
+
+/// A transaction of a person's, which has asked for the end of a job and isn't committed.
+async fn asked<'a>(
+    conn: &'a mut PgConnection,
+    job: &pipeline::Job,
+) -> sqlx::Transaction<'a, sqlx::Postgres> {
+    let mut tx = conn.begin().await.unwrap();
+    sqlx::query("UPDATE jobs SET cancel_requested = true WHERE id = $1")
+        .bind(job.id.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx
+}
+
+/// Waits until a store's statement waits for a lock.
+async fn blocked(bed: &Bed) {
+    let mut conn = bed.connection().await;
+    loop {
+        let waits: bool = sqlx::query(
+            "SELECT count(*) > 0 FROM pg_stat_activity \
+             WHERE application_name = $1 AND wait_event_type = 'Lock'",
+        )
+        .bind(bed.schema())
+        .fetch_one(&mut conn)
+        .await
+        .unwrap()
+        .get(0);
+        if waits {
+            return;
+        }
+    }
+}
+
+async fn commit_while_asked(bed: &Bed, keep: bool) -> (Committed, pipeline::Job) {
+    let store = bed.open().await;
+    let (job, hold) = running(&store, "work").await;
+    let change = change(&job, Input::GivenBack, bed.now());
+    let mut conn = bed.connection().await;
+    let tx = asked(&mut conn, &job).await;
+    let commit = tokio::spawn({
+        let store = store.clone();
+        async move { store.commit(&hold, &change).await.unwrap() }
+    });
+    tokio::time::timeout(SOON, blocked(bed)).await.unwrap();
+    match keep {
+        true => tx.commit().await.unwrap(),
+        false => tx.rollback().await.unwrap(),
+    }
+    let committed = commit.await.unwrap();
+    (committed, store.job(job.id).await.unwrap().unwrap())
+}
+
+pub(crate) async fn a_cancel_under_way_is_waited_for(bed: Bed) {
+    let (committed, job) = commit_while_asked(&bed, true).await;
+    assert_eq!(committed, Committed::CancelRequested);
+    assert_eq!((job.status, job.cancel_requested), (Status::Running, true));
+}
+
+pub(crate) async fn a_cancel_taken_back_leaves_the_commit(bed: Bed) {
+    let (committed, job) = commit_while_asked(&bed, false).await;
+    assert!(matches!(committed, Committed::Done { .. }), "{committed:?}");
+    assert_eq!((job.status, job.cancel_requested), (Status::Queued, false));
+}
+
+pub(crate) async fn hosts_that_start_at_once_migrate_once(bed: Bed) {
+    let barrier = Arc::new(Barrier::new(4));
+    let mut hosts = Vec::new();
+    for _ in 0..4 {
+        let (url, barrier) = (bed.url(), barrier.clone());
+        hosts.push(tokio::spawn(async move {
+            barrier.wait().await;
+            let store = Postgres::connect(&url, Options::default()).await.unwrap();
+            store.installation().await.unwrap()
+        }));
+    }
+    let mut names = Vec::new();
+    for host in hosts {
+        names.push(host.await.unwrap());
+    }
+    names.dedup();
+    assert_eq!(names.len(), 1);
+    // An old host meets a migration that it doesn't know.
+    bed.execute(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (999, 'later', true, 'x', 0)",
+    )
+    .await;
+    Postgres::connect(&bed.url(), Options::default())
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn a_killed_listener_is_deaf_and_comes_back(bed: Bed) {
+    let (here, there) = (bed.open().await, bed.open().await);
+    let mut wakes = DriverStore::wakes(&*there);
+    let mut conn = bed.connection().await;
+    sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1",
+    )
+    .bind(bed.schema())
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    heard(&mut wakes, Wake::Deaf).await;
+    // It wakes everybody once it listens again, since nobody knows what was missed.
+    heard(&mut wakes, Wake::Ready).await;
+    heard(&mut wakes, Wake::Sites).await;
+    let job = until("a connection", || async {
+        let new = store::NewJob {
+            job: job("after", bed.now()),
+            idempotency: None,
+        };
+        here.submit(&new).await.ok()
+    })
+    .await;
+    assert!(matches!(job, store::Submitted::New(_)));
+    heard(&mut wakes, Wake::Ready).await;
+}
+
+/// A way to the server that can be cut.
+struct Way {
+    port: u16,
+    open: watch::Sender<bool>,
+}
+
+impl Way {
+    async fn to(host: String, port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().port();
+        let (open, state) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (mut state, host) = (state.clone(), host.clone());
+                tokio::spawn(async move {
+                    if !*state.borrow() {
+                        return;
+                    }
+                    let mut far = TcpStream::connect((host, port)).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = state.wait_for(|open| !open) => {}
+                    }
+                });
+            }
+        });
+        Self { port: here, open }
+    }
+}
+
+pub(crate) async fn a_database_that_is_gone_is_away_and_comes_back(bed: Bed) {
+    let to: sqlx::postgres::PgConnectOptions = bed.url().parse().unwrap();
+    assert!(
+        to.get_socket().is_none(),
+        "TEST_DATABASE_URL has to name a host and a port"
+    );
+    let way = Way::to(to.get_host().to_owned(), to.get_port()).await;
+    let there = format!("{}:{}", to.get_host(), to.get_port());
+    let here = format!("127.0.0.1:{}", way.port);
+    let url = bed.url();
+    assert!(
+        url.contains(&there),
+        "TEST_DATABASE_URL has to name a host and a port"
+    );
+    let options = Options {
+        call_within: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let store = Postgres::connect(&url.replace(&there, &here), options)
+        .await
+        .unwrap();
+    let mut wakes = DriverStore::wakes(&store);
+    let store: Arc<dyn Store> = Arc::new(store);
+    submit(&store, job("work", real_now())).await;
+    let (job, hold) = claim_one(&store, &ask("a")).await;
+    way.open.send(false).unwrap();
+    heard(&mut wakes, Wake::Deaf).await;
+    let change = change(&job, Input::Claimed { rescued: false }, real_now());
+    let error = store.commit(&hold, &change).await.unwrap_err();
+    assert_eq!(error.code(), "store-away");
+    assert!(
+        error.passes() && error.to_string().contains(&here),
+        "{error}"
+    );
+    assert_eq!(
+        DriverStore::ping(&*store).await.unwrap_err().code(),
+        "store-away"
+    );
+    way.open.send(true).unwrap();
+    heard(&mut wakes, Wake::Ready).await;
+    // The claim holds on, since nobody took it: the same write goes through.
+    let done = until("the database", || async {
+        store.commit(&hold, &change).await.ok()
+    })
+    .await;
+    assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+}
+
+pub(crate) async fn a_database_that_isnt_there_is_named_without_its_password(bed: Bed) {
+    let refused = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let options = || Options {
+        connect_within: Duration::from_millis(200),
+        ..Options::default()
+    };
+    let url = format!("postgres://me:s3cret@{refused}/gantry");
+    let error = Postgres::connect(&url, options()).await.unwrap_err();
+    assert_eq!(error.code(), "store-away");
+    let text = format!("{error} {error:?}");
+    assert!(text.contains(&refused.to_string()), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+    for url in ["mysql://me:s3cret@host/db", "postgres://me:s3cret@ho st/db"] {
+        let error = Postgres::connect(url, options()).await.unwrap_err();
+        assert_eq!(error.code(), "store-refused");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+    }
+    // What waiting doesn't mend fails at once, however long it may wait.
+    let url = bed.url().replace(
+        "application_name=",
+        "dbname=there_is_no_such&application_name=",
+    );
+    let error = Postgres::connect(&url, Options::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "store-refused");
+    assert!(error.to_string().contains("there_is_no_such"), "{error}");
+}
+
+pub(crate) async fn a_restored_stream_goes_on(bed: Bed) {
+    let store = bed.open().await;
+    submit(&store, job("dumped", bed.now())).await;
+    // As if from a cluster that had many more transactions behind it.
+    bed.execute("UPDATE events SET xid = '4000000000000'").await;
+    assert_eq!(store.stream((0, 0), 10).await.unwrap(), []);
+    let store = bed.open().await;
+    until("the event", || async {
+        let told = store.stream((0, 0), 10).await.unwrap();
+        (told.len() == 1).then_some(())
+    })
+    .await;
+}

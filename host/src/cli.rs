@@ -1,0 +1,195 @@
+//! The command line. It says what can be asked for, not what is done about it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The hidden command that owns an agent's process.
+pub(crate) const SHIM: &str = "__shim";
+/// The hidden command that compiles a plugin within limits.
+pub(crate) const COMPILE: &str = "__compile";
+/// The hidden command that is the demo agent.
+pub(crate) const DEMO_AGENT: &str = "__demo-agent";
+
+/// Runs coding agents as pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "gantry", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the host: queue, API, gallery and agents
+    #[command(
+        after_help = "Examples:\n  gantry serve\n  gantry serve --config gantry.toml\n  \
+        PORT=3010 API_TOKEN=… DATABASE_URL=postgres://… gantry serve --set RUNNER=docker"
+    )]
+    Serve(Serve),
+    /// Submit a job
+    #[command(
+        after_help = "Examples:\n  gantry submit \"a game about lighthouse keepers\"\n  \
+        gantry submit \"a game about bees\" --param genre=idle --watch"
+    )]
+    Submit(Submit),
+    /// List jobs, newest first
+    #[command(after_help = "Examples:\n  gantry jobs\n  gantry jobs --status failed --json")]
+    Jobs(Jobs),
+    /// Show one job
+    #[command(after_help = "Example:\n  gantry job 0198c0de-0000-7000-8000-000000000001")]
+    Job(One),
+    /// Follow a job until it ends; the exit status says how
+    #[command(after_help = "Example:\n  gantry watch 0198c0de-0000-7000-8000-000000000001")]
+    Watch(One),
+    /// End a job and stop its agent
+    #[command(after_help = "Example:\n  gantry cancel 0198c0de-0000-7000-8000-000000000001")]
+    Cancel(One),
+    /// Let a failed or cancelled job go on from where it failed
+    #[command(after_help = "Example:\n  gantry retry 0198c0de-0000-7000-8000-000000000001")]
+    Retry(One),
+    /// Print a job's log
+    #[command(after_help = "Example:\n  gantry logs 0198c0de-0000-7000-8000-000000000001 --follow")]
+    Logs(Logs),
+    /// Plugins of a running host
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Pipeline files
+    #[command(subcommand)]
+    Pipeline(Pipeline),
+    /// Look at settings, store, plugins and runner: what is wrong, and how to mend it
+    #[command(after_help = "Examples:\n  gantry check\n  gantry check --config gantry.toml --json")]
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Settings in TOML, keys in lowercase; `gantry.toml` is read where it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting by name; it wins over environment and file
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// What this process does
+    #[arg(long, value_enum, default_value = "all")]
+    pub(crate) role: Role,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Everything
+    All,
+    /// The API, the page and the sites
+    Api,
+    /// The jobs
+    Driver,
+}
+
+impl Role {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Driver => "driver",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Server {
+    /// The running host
+    #[arg(long, env = "GANTRY_SERVER", default_value = "http://127.0.0.1:3000")]
+    pub(crate) server: String,
+    /// Its token
+    #[arg(long, env = "GANTRY_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// What to make
+    pub(crate) name: String,
+    /// The pipeline that makes it
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// For the plugins; a value that is JSON is taken as such
+    #[arg(long = "param", value_name = "K=V")]
+    pub(crate) params: Vec<String>,
+    /// Higher goes first
+    #[arg(long)]
+    pub(crate) priority: Option<i32>,
+    /// Whose it is
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Follow it until it ends
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Jobs {
+    /// queued, waiting, running, succeeded, failed or cancelled
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// At most this many, 1 to 200
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The job's id
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The job's id
+    pub(crate) id: String,
+    /// Go on until the job ends
+    #[arg(long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// What serves, what doesn't and why
+    #[command(after_help = "Example:\n  gantry plugin list --json")]
+    List(Server),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pipeline {
+    /// Check a pipeline file without a host
+    #[command(after_help = "Example:\n  gantry pipeline check game.toml")]
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}

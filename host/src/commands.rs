@@ -1,0 +1,99 @@
+//! What each command does. Commands of a running host are clients of its API.
+
+mod check;
+mod jobs;
+
+use crate::cli::{Cli, Command, Pipeline, Plugin};
+use crate::client::Client;
+use crate::settings::{Layers, Settings};
+use crate::{serve, show};
+use anyhow::{Context, Result};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Done, or failed: what a command can end with. Wrong use is clap's status 2.
+pub(crate) const FAILED: u8 = 1;
+
+/// Runs a command; its exit status.
+pub(crate) fn main(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.into()),
+    };
+    let ended = runtime.block_on(run(cli));
+    // A blocked thread, such as a plugin's call, must not hold the exit back.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(error) => complain(&error),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command that failed"
+)]
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("gantry: {error:#}");
+    ExitCode::from(FAILED)
+}
+
+async fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Serve(args) => {
+            let settings = settings(&args.settings)?;
+            start_logs(settings.json_logs)?;
+            serve::serve(&args, settings).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check(args) => check::check(&args).await,
+        Command::Submit(args) => jobs::submit(&args).await,
+        Command::Jobs(args) => jobs::jobs(&args).await,
+        Command::Job(args) => jobs::job(&args).await,
+        Command::Watch(args) => jobs::watch(&args).await,
+        Command::Cancel(args) => jobs::act(&args, "cancel").await,
+        Command::Retry(args) => jobs::act(&args, "retry").await,
+        Command::Logs(args) => jobs::logs(&args).await,
+        Command::Plugin(Plugin::List(server)) => {
+            let plugins = Client::new(&server)?.get("/api/plugins").await?;
+            show::answer(server.json, &plugins, show::plugins);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Pipeline(Pipeline::Check { file }) => {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let spec =
+                pipeline::PipelineSpec::parse(&text).with_context(|| file.display().to_string())?;
+            show::line(&format!(
+                "{}: {} phases, fine",
+                spec.name,
+                spec.phases.len()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+pub(crate) fn settings(args: &crate::cli::Settings) -> Result<Settings> {
+    let layers = Layers::read(&args.set, std::env::vars(), args.config.as_deref())?;
+    Settings::from_layers(&layers)
+}
+
+fn start_logs(json: bool) -> Result<()> {
+    let filter = EnvFilter::try_from_env("GANTRY_LOG")
+        .or_else(|_| EnvFilter::try_new("info"))
+        .context("GANTRY_LOG")?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if json {
+        logs.json().init();
+    } else {
+        logs.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+    Ok(())
+}

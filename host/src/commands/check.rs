@@ -1,0 +1,154 @@
+//! `gantry check`: settings, store, plugins, runner; what is wrong, and how to mend it.
+//! It starts no job and changes no state, but for tables that a new store needs.
+
+use super::FAILED;
+use crate::adapters::StoredBytes;
+use crate::cli::{Check, Role};
+use crate::data::Data;
+use crate::settings::{NAMES, Settings};
+use crate::{parts, pipelines, show};
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::Arc;
+use store::PipelineEntry;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    said: String,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn fine(&mut self, what: &'static str, said: impl Into<String>) {
+        self.0.push(Finding {
+            what,
+            ok: true,
+            said: said.into(),
+        });
+    }
+
+    fn wrong(&mut self, what: &'static str, said: impl Into<String>) {
+        self.0.push(Finding {
+            what,
+            ok: false,
+            said: said.into(),
+        });
+    }
+}
+
+pub(crate) async fn check(args: &Check) -> Result<ExitCode> {
+    let mut findings = Findings::default();
+    match super::settings(&args.settings) {
+        Err(error) => {
+            findings.wrong("settings", format!("{error:#}"));
+            let known: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+            findings.fine("known settings", known.join(", "));
+        }
+        Ok(settings) => look(&settings, &mut findings).await,
+    }
+    let all_fine = findings.0.iter().all(|finding| finding.ok);
+    let answer = json!({ "ok": all_fine, "findings": findings.0 });
+    show::answer(args.json, &answer, show::findings);
+    Ok(if all_fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+async fn look(settings: &Settings, findings: &mut Findings) {
+    findings.fine("settings", format!("data in {}", settings.data.display()));
+    let data = match Data::open(&settings.data) {
+        Ok(data) => data,
+        Err(error) => return findings.wrong("data", format!("{error:#}")),
+    };
+    for (what, dir) in [
+        ("workspaces", &settings.workspaces.here),
+        ("sites", &settings.deploy_dir.here),
+    ] {
+        if dir.exists() && !parts::is_writable(dir) {
+            findings.wrong(
+                what,
+                format!("{} can't be written by this user", dir.display()),
+            );
+        }
+    }
+    let shown = parts::without_password(&settings.database_url);
+    let stores = match parts::store(settings, Role::All).await {
+        Ok(stores) => stores,
+        Err(error) => return findings.wrong("store", format!("{shown}: {error:#}")),
+    };
+    findings.fine("store", format!("{} at {shown}", stores.name));
+    look_at_pipelines(settings, findings);
+    let bytes = Arc::new(StoredBytes(Arc::clone(&stores.driver)));
+    match parts::plugins(settings, &data, bytes).await {
+        Err(error) => findings.wrong("plugins", format!("{error:#}")),
+        Ok(plugins) => {
+            let names: Vec<String> = plugins
+                .reports()
+                .iter()
+                .map(|plugin| format!("{} {}", plugin.name, plugin.version))
+                .collect();
+            match names.is_empty() {
+                true => findings.wrong("plugins", "none is loaded: `cargo xtask plugins` builds those that come with Gantry, and BUILTIN_PLUGIN_DIR says where they are"),
+                false => findings.fine("plugins", names.join(", ")),
+            }
+            for refused in plugins.refused() {
+                findings.wrong(
+                    "plugin refused",
+                    format!("{}: {}", refused.file, refused.reason),
+                );
+            }
+        }
+    }
+    look_at_runner(settings, &stores, findings).await;
+}
+
+fn look_at_pipelines(settings: &Settings, findings: &mut Findings) {
+    for entry in pipelines::read(&settings.pipeline_dir) {
+        match entry {
+            PipelineEntry::Ready(spec) => {
+                findings.fine(
+                    "pipeline",
+                    format!("{}: {} phases", spec.name, spec.phases.len()),
+                );
+            }
+            PipelineEntry::Broken { name, error } => {
+                findings.wrong("pipeline", format!("{name}: {error}"));
+            }
+        }
+    }
+}
+
+async fn look_at_runner(settings: &Settings, stores: &parts::Stores, findings: &mut Findings) {
+    let installation = stores.driver.installation().await.unwrap_or_default();
+    let agent = match parts::agent(settings, &installation) {
+        Ok(agent) => agent,
+        Err(error) => return findings.wrong("agent", format!("{error:#}")),
+    };
+    findings.fine(
+        "agent",
+        format!("{}. {}", agent.about.name, agent.about.hint),
+    );
+    findings.fine("workspaces", parts::owners_in_words(agent.owners));
+    let about = agent.runner.about();
+    match agent.runner.check().await {
+        Err(error) => findings.wrong("runner", format!("{}: {error}", about.name)),
+        Ok(checked) => {
+            findings.fine(
+                "runner",
+                format!("{}: {}. {}", about.name, checked.engine, about.note),
+            );
+            for warning in checked.warnings {
+                findings.fine("runner", warning);
+            }
+        }
+    }
+}

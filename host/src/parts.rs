@@ -1,0 +1,250 @@
+//! The choice of parts: which store, which runner, which agent. The only place that names them.
+
+use crate::cli;
+use crate::data::Data;
+use crate::settings::{RunnerChoice, Settings};
+use anyhow::{Context, Result, bail};
+use driver::{AgentAbout, Owners};
+use gateway::{Gateway, GatewayConfig};
+use plugin_runtime::{CallLimits, Compiler, Config, PluginBytes, Plugins};
+use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{ApiStore, DriverStore, Options, Postgres, Sqlite};
+
+/// A store, as both of its users see it.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub(crate) driver: Arc<dyn DriverStore>,
+    pub(crate) api: Arc<dyn ApiStore>,
+    pub(crate) name: &'static str,
+}
+
+impl Stores {
+    fn both<S: DriverStore + ApiStore + 'static>(store: S, name: &'static str) -> Self {
+        let store = Arc::new(store);
+        Self {
+            driver: Arc::clone(&store) as Arc<dyn DriverStore>,
+            api: store,
+            name,
+        }
+    }
+}
+
+/// Opens the store that `DATABASE_URL` names, and brings its tables up to date.
+pub(crate) async fn store(settings: &Settings, role: cli::Role) -> Result<Stores> {
+    let url = &settings.database_url;
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        if role != cli::Role::All {
+            bail!("SQLite is for one process with the role `all`: set DATABASE_URL to PostgreSQL");
+        }
+        let path = PathBuf::from(path.trim_start_matches("//"));
+        let store = Sqlite::open(&path, Options::default()).await?;
+        return Ok(Stores::both(store, "SQLite"));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let store = Postgres::connect(url, Options::default()).await?;
+        return Ok(Stores::both(store, "PostgreSQL"));
+    }
+    let scheme = url.split(':').next().unwrap_or_default();
+    bail!("DATABASE_URL begins with `{scheme}:`: must be `sqlite:PATH` or `postgres://…`")
+}
+
+/// Opens the plugins' folders.
+pub(crate) async fn plugins(
+    settings: &Settings,
+    data: &Data,
+    bytes: Arc<dyn PluginBytes>,
+) -> Result<Plugins> {
+    let mut sources: Vec<PathBuf> = builtin_plugins(settings).into_iter().collect();
+    sources.push(settings.plugin_dir.clone());
+    let config = Config {
+        sources,
+        cache_dir: data.cache.join("plugins"),
+        limits: CallLimits::default(),
+        compiler: Compiler::Child {
+            exe: this_program()?,
+            args: vec![cli::COMPILE.into()],
+        },
+        rescan: Duration::from_secs(2),
+    };
+    Plugins::open(config, bytes)
+        .await
+        .context("the plugin folders")
+}
+
+/// The folder of the plugins that come with Gantry: beside the program, above it where cargo
+/// builds it, or where a package puts it.
+pub(crate) fn builtin_plugins(settings: &Settings) -> Option<PathBuf> {
+    if let Some(dir) = &settings.builtin_plugin_dir {
+        return Some(dir.clone());
+    }
+    let exe = std::env::current_exe().ok()?;
+    let beside = exe.parent()?;
+    let places = ["plugins", "../plugins", "../share/gantry/plugins"];
+    places
+        .iter()
+        .map(|place| beside.join(place))
+        .find(|place| place.is_dir())
+}
+
+/// Which agent works, and where.
+pub(crate) struct Agent {
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) about: AgentAbout,
+    pub(crate) owners: Owners,
+    pub(crate) gateway: Option<Gateway>,
+}
+
+const HOW_TO_SWITCH: &str = "No model is asked. For Claude Code: build the image with `cargo xtask \
+    image worker`, set ANTHROPIC_API_KEY, and start the host with RUNNER=docker.";
+
+/// Chooses as `RUNNER` says.
+pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
+    let docker = match settings.runner {
+        RunnerChoice::Docker => true,
+        RunnerChoice::Process => false,
+        // An agent with a key but without a container is for somebody to ask for in words.
+        RunnerChoice::Auto => settings.provider.is_some(),
+    };
+    let demo = !docker && settings.worker_command.is_none();
+    if !demo && settings.provider.is_none() {
+        bail!(
+            "RUNNER={} runs a real agent, and there is no key of a provider: set \
+             ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, ZAI_API_KEY), or take RUNNER=process \
+             without WORKER_COMMAND for the demo agent",
+            if docker {
+                "docker"
+            } else {
+                "process with WORKER_COMMAND"
+            }
+        );
+    }
+    let gateway = match (&settings.provider, demo) {
+        (Some(provider), false) => Some(gateway(provider.clone())?),
+        _ => None,
+    };
+    let runner = if docker {
+        self::docker(settings, installation)
+    } else {
+        process(settings, installation)?
+    };
+    let about = match demo {
+        true => AgentAbout {
+            name: "demo agent".into(),
+            demo,
+            hint: HOW_TO_SWITCH.into(),
+        },
+        false => AgentAbout {
+            name: "Claude Code".into(),
+            demo,
+            hint: String::new(),
+        },
+    };
+    Ok(Agent {
+        runner,
+        about,
+        owners: owners(settings, docker),
+        gateway,
+    })
+}
+
+fn gateway(provider: gateway::Provider) -> Result<Gateway> {
+    let config = GatewayConfig {
+        provider,
+        // What the CLI takes for its small chores, such as a title.
+        small_models: vec![
+            "claude-haiku-4-5".into(),
+            "claude-haiku-4-5-20251001".into(),
+        ],
+        limits: gateway::Limits::default(),
+    };
+    Gateway::new(config).context("the model gateway")
+}
+
+fn docker(settings: &Settings, installation: &str) -> Arc<dyn Runner> {
+    let pairs = [&settings.workspaces, &settings.run_dir];
+    let config = DockerConfig {
+        host: settings.docker_host.clone(),
+        path_map: pairs
+            .map(|pair| (pair.here.clone(), pair.engine.clone()))
+            .to_vec(),
+        ..DockerConfig::new(settings.worker_image.clone(), installation)
+    };
+    Arc::new(Docker::new(config))
+}
+
+fn process(settings: &Settings, installation: &str) -> Result<Arc<dyn Runner>> {
+    let exe = this_program()?;
+    let command: Vec<OsString> = match &settings.worker_command {
+        Some(command) => command.iter().map(OsString::from).collect(),
+        None => vec![exe.clone().into(), cli::DEMO_AGENT.into()],
+    };
+    let config = ProcessConfig {
+        shim: vec![exe.into(), cli::SHIM.into()],
+        command,
+        installation: installation.to_owned(),
+        state: settings.run_dir.here.join("shims"),
+    };
+    Ok(Arc::new(Process::new(config)))
+}
+
+/// A root host gives each container a uid of its own; a process runs as the host does.
+fn owners(settings: &Settings, docker: bool) -> Owners {
+    let own = workspace::Owner {
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+    };
+    match docker && own.uid == 0 {
+        true => Owners::Range {
+            first: settings.uid_first,
+            count: settings.uid_count,
+        },
+        false => Owners::Own(own),
+    }
+}
+
+/// Who the workspaces belong to, for people.
+pub(crate) fn owners_in_words(owners: Owners) -> String {
+    match owners {
+        Owners::Own(owner) => format!("agents and their files are uid {}, as this host", owner.uid),
+        Owners::Range { first, count } => {
+            format!(
+                "each job has a uid of its own, {first} to {}",
+                first + count - 1
+            )
+        }
+    }
+}
+
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("the path of this program")
+}
+
+/// Sqlite's folder, and the others that must be there before anything else.
+pub(crate) fn make_folders(settings: &Settings) -> Result<()> {
+    let dirs = [
+        &settings.plugin_dir,
+        &settings.pipeline_dir,
+        &settings.run_dir.here,
+    ];
+    for dir in dirs {
+        std::fs::create_dir_all(dir).with_context(|| format!("{} can't be made", dir.display()))?;
+    }
+    Ok(())
+}
+
+/// Where a database's file is, without a password that a URL may hold.
+pub(crate) fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Whether a path is there, for `gantry check`.
+pub(crate) fn is_writable(dir: &Path) -> bool {
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
+}

@@ -1,0 +1,8 @@
+//! Settings: command line, then environment, then `gantry.toml`, then the default. Each is read
+//! once, here; nothing below the host looks at the environment.
+
+mod layers;
+mod values;
+
+pub(crate) use layers::{Layers, NAMES};
+pub(crate) use values::{RunnerChoice, Settings};

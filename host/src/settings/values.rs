@@ -1,0 +1,312 @@
+//! What the settings mean, checked: each error names the setting and what would be right.
+
+use super::Layers;
+use anyhow::{Context, Result, anyhow, bail};
+use gateway::{Credential, Provider};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What this host was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) port: u16,
+    pub(crate) bind: IpAddr,
+    pub(crate) api_token: Option<String>,
+    pub(crate) database_url: String,
+    pub(crate) max_concurrent: usize,
+    pub(crate) poll: Duration,
+    pub(crate) lease_time: Duration,
+    pub(crate) data: PathBuf,
+    pub(crate) plugin_dir: PathBuf,
+    pub(crate) builtin_plugin_dir: Option<PathBuf>,
+    pub(crate) pipeline_dir: PathBuf,
+    pub(crate) workspaces: Pair,
+    pub(crate) run_dir: Pair,
+    pub(crate) deploy_dir: Pair,
+    pub(crate) domain: Option<String>,
+    pub(crate) runner: RunnerChoice,
+    /// None: the engine's usual socket.
+    pub(crate) docker_host: Option<String>,
+    pub(crate) worker_image: String,
+    /// None: the demo agent.
+    pub(crate) worker_command: Option<Vec<String>>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpus: f64,
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) cpus_max: f64,
+    pub(crate) uid_first: u32,
+    pub(crate) uid_count: u32,
+    pub(crate) demo_pace_ms: u32,
+    pub(crate) provider: Option<Provider>,
+    pub(crate) json_logs: bool,
+}
+
+/// A folder, and its path as the Docker Engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) here: PathBuf,
+    pub(crate) engine: PathBuf,
+}
+
+/// What `RUNNER` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunnerChoice {
+    /// Docker where a provider's key is given, else the demo agent as a process.
+    Auto,
+    Docker,
+    Process,
+}
+
+impl Settings {
+    /// Checks the layers' texts.
+    pub(crate) fn from_layers(layers: &Layers) -> Result<Self> {
+        let data = absolute(
+            &layers
+                .get("GANTRY_DATA")?
+                .unwrap_or_else(|| "./data".into()),
+        )?;
+        let dir = |name: &str, below: &str| -> Result<PathBuf> {
+            layers
+                .get(name)?
+                .map_or_else(|| Ok(data.join(below)), |path| absolute(&path))
+        };
+        let pair = |name: &str, below: &str| -> Result<Pair> {
+            let here = dir(name, below)?;
+            let engine = layers.get(&format!("HOST_{name}"))?.map(PathBuf::from);
+            Ok(Pair {
+                engine: engine.unwrap_or_else(|| here.clone()),
+                here,
+            })
+        };
+        let settings = Self {
+            port: parse(layers, "PORT", 3000)?,
+            bind: parse(layers, "BIND", IpAddr::from([127, 0, 0, 1]))?,
+            api_token: layers.get("API_TOKEN")?,
+            database_url: match layers.get("DATABASE_URL")? {
+                Some(url) => url,
+                None => format!("sqlite:{}", data.join("gantry.db").display()),
+            },
+            max_concurrent: within(
+                parse(layers, "MAX_CONCURRENT", 5)?,
+                "MAX_CONCURRENT",
+                1,
+                1000,
+            )?,
+            poll: millis(within(
+                parse(layers, "POLL_INTERVAL", 5000)?,
+                "POLL_INTERVAL",
+                100,
+                600_000,
+            )?),
+            lease_time: seconds(within(
+                parse(layers, "LEASE_SECONDS", 30)?,
+                "LEASE_SECONDS",
+                3,
+                3600,
+            )?),
+            plugin_dir: dir("PLUGIN_DIR", "plugins")?,
+            builtin_plugin_dir: layers
+                .get("BUILTIN_PLUGIN_DIR")?
+                .map(|p| absolute(&p))
+                .transpose()?,
+            pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
+            workspaces: pair("WORKSPACE_PATH", "workspaces")?,
+            run_dir: pair("RUN_DIR", "run")?,
+            deploy_dir: pair("DEPLOY_DIR", "sites")?,
+            domain: layers.get("DOMAIN")?,
+            runner: runner(layers.get("RUNNER")?.as_deref())?,
+            docker_host: layers.get("DOCKER_HOST")?,
+            worker_image: layers
+                .get("WORKER_IMAGE")?
+                .unwrap_or_else(|| "gantry-worker".into()),
+            worker_command: layers
+                .get("WORKER_COMMAND")?
+                .map(|line| words(&line))
+                .transpose()?,
+            memory_bytes: size(layers, "WORKER_MEMORY", "2GiB")?,
+            cpus: within(
+                parse(layers, "WORKER_CPUS", 1.0)?,
+                "WORKER_CPUS",
+                0.01,
+                1024.0,
+            )?,
+            memory_bytes_max: size(layers, "WORKER_MEMORY_MAX", "8GiB")?,
+            cpus_max: within(
+                parse(layers, "WORKER_CPUS_MAX", 4.0)?,
+                "WORKER_CPUS_MAX",
+                0.01,
+                1024.0,
+            )?,
+            uid_first: within(
+                parse(layers, "WORKER_UID_FIRST", 300_000)?,
+                "WORKER_UID_FIRST",
+                1000,
+                u32::MAX / 2,
+            )?,
+            uid_count: within(
+                parse(layers, "WORKER_UID_COUNT", 65_536)?,
+                "WORKER_UID_COUNT",
+                1,
+                1 << 24,
+            )?,
+            demo_pace_ms: parse(layers, "DEMO_PACE_MS", 0)?,
+            provider: provider(layers)?,
+            json_logs: match layers.get("LOG_FORMAT")?.as_deref() {
+                None | Some("text") => false,
+                Some("json") => true,
+                Some(other) => bail!("LOG_FORMAT=`{other}`: must be `text` or `json`"),
+            },
+            data,
+        };
+        settings.check_socket_path()?;
+        if !settings.bind.is_loopback() && settings.api_token.is_none() {
+            bail!(
+                "BIND={} would let anybody on the network submit jobs: set API_TOKEN \
+                 (or API_TOKEN_FILE), or leave BIND at 127.0.0.1",
+                settings.bind
+            );
+        }
+        Ok(settings)
+    }
+
+    /// A unix socket's path has 107 bytes at most, and each run's is below `RUN_DIR`.
+    fn check_socket_path(&self) -> Result<()> {
+        let longest = self.run_dir.here.join("0123456789abcdef/run/model.sock");
+        let bytes = longest.as_os_str().len();
+        if bytes > 107 {
+            bail!(
+                "RUN_DIR={}: sockets below it would have a path of {bytes} bytes, and 107 are \
+                 allowed: choose a shorter one",
+                self.run_dir.here.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: FromStr>(layers: &Layers, name: &str, default: T) -> Result<T>
+where
+    T::Err: std::fmt::Display,
+{
+    match layers.get(name)? {
+        None => Ok(default),
+        Some(text) => text
+            .trim()
+            .parse()
+            .map_err(|error| anyhow!("{name}=`{text}`: {error}")),
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(value: T, name: &str, least: T, most: T) -> Result<T> {
+    if value < least || value > most {
+        bail!("{name}={value}: must be {least} to {most}");
+    }
+    Ok(value)
+}
+
+fn millis(value: u64) -> Duration {
+    Duration::from_millis(value)
+}
+
+fn seconds(value: u64) -> Duration {
+    Duration::from_secs(value)
+}
+
+fn size(layers: &Layers, name: &str, default: &str) -> Result<u64> {
+    let text = layers.get(name)?.unwrap_or_else(|| default.to_owned());
+    pipeline::parse_size(&text)
+        .with_context(|| format!("{name}=`{text}`: must be a size such as 512MiB or 2GiB"))
+}
+
+fn absolute(path: &str) -> Result<PathBuf> {
+    std::path::absolute(Path::new(path)).with_context(|| format!("`{path}` isn't a path"))
+}
+
+fn runner(text: Option<&str>) -> Result<RunnerChoice> {
+    match text {
+        None | Some("auto") => Ok(RunnerChoice::Auto),
+        Some("docker") => Ok(RunnerChoice::Docker),
+        Some("process") => Ok(RunnerChoice::Process),
+        Some(other) => bail!("RUNNER=`{other}`: must be `auto`, `docker` or `process`"),
+    }
+}
+
+/// A command line of plain words; quoting is more than a setting should need.
+fn words(line: &str) -> Result<Vec<String>> {
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() {
+        bail!("WORKER_COMMAND is empty: leave it out for the demo agent");
+    }
+    Ok(words)
+}
+
+fn provider(layers: &Layers) -> Result<Option<Provider>> {
+    let key = layers.get("ANTHROPIC_API_KEY")?.map(Credential::ApiKey);
+    let token = layers
+        .get("ANTHROPIC_AUTH_TOKEN")?
+        .map(Credential::AuthToken);
+    let zai = layers.get("ZAI_API_KEY")?.map(Credential::AuthToken);
+    let Some(credential) = key.or(token).or(zai) else {
+        return Ok(None);
+    };
+    let base_url = layers.get("ANTHROPIC_BASE_URL")?;
+    let base_url = base_url.map_or_else(|| layers.get("ZAI_BASE_URL"), |url| Ok(Some(url)))?;
+    let base_url = base_url.unwrap_or_else(|| "https://api.anthropic.com".to_owned());
+    Ok(Some(Provider {
+        base_url,
+        credential,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[&str]) -> Result<Settings> {
+        let set: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+        Settings::from_layers(&Layers::read(&set, [], None)?)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let settings = settings(&["GANTRY_DATA=/tmp/g"]).unwrap();
+        assert_eq!((settings.port, settings.max_concurrent), (3000, 5));
+        assert_eq!(settings.poll, Duration::from_secs(5));
+        assert_eq!(settings.database_url, "sqlite:/tmp/g/gantry.db");
+        assert_eq!(settings.workspaces.engine, Path::new("/tmp/g/workspaces"));
+        assert_eq!(settings.memory_bytes, 2 << 30);
+        assert!(settings.provider.is_none() && settings.worker_command.is_none());
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_setting_and_what_is_right() {
+        for (pair, said) in [
+            ("PORT=x", "PORT=`x`"),
+            ("PORT=70000", "PORT=`70000`"),
+            ("MAX_CONCURRENT=0", "MAX_CONCURRENT=0: must be 1 to 1000"),
+            ("RUNNER=podman", "must be `auto`, `docker` or `process`"),
+            ("WORKER_MEMORY=2", "such as 512MiB"),
+            ("BIND=0.0.0.0", "API_TOKEN"),
+            ("WORKER_COMMAND= ", "WORKER_COMMAND is empty"),
+        ] {
+            let error = format!("{:#}", settings(&[pair]).unwrap_err());
+            assert!(error.contains(said), "{pair}: {error}");
+        }
+        let long = format!("RUN_DIR=/{}", "x".repeat(75));
+        assert!(settings(&[&long]).is_ok());
+        let long = format!("RUN_DIR=/{}", "x".repeat(76));
+        assert!(settings(&[&long]).unwrap_err().to_string().contains("107"));
+    }
+
+    #[test]
+    fn the_seeds_key_is_read_where_no_other_is_set() {
+        let zai = ["ZAI_API_KEY=z", "ZAI_BASE_URL=http://z"];
+        let provider = settings(&zai).unwrap().provider.unwrap();
+        assert_eq!(provider.base_url, "http://z");
+        let both = ["ZAI_API_KEY=z", "ANTHROPIC_API_KEY=a"];
+        let provider = settings(&both).unwrap().provider.unwrap();
+        assert!(matches!(provider.credential, Credential::ApiKey(key) if key == "a"));
+    }
+}

@@ -1,0 +1,169 @@
+//! What a command prints: JSON as it came, or lines for people.
+#![expect(
+    clippy::print_stdout,
+    reason = "this is the place that prints for people"
+)]
+
+use serde_json::Value;
+
+/// Prints an answer as JSON, or as `lines` says it.
+pub(crate) fn answer(json: bool, value: &Value, lines: impl Fn(&Value) -> String) {
+    if json {
+        println!("{value}");
+    } else {
+        println!("{}", lines(value).trim_end());
+    }
+}
+
+/// Prints one line.
+pub(crate) fn line(text: &str) {
+    println!("{text}");
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or("-")
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value["items"].as_array().into_iter().flatten()
+}
+
+/// A line a job.
+pub(crate) fn jobs(page: &Value) -> String {
+    let line = |job: &Value| {
+        format!(
+            "{}  {:9}  {:8}  {}\n",
+            text(job, "id"),
+            text(job, "status"),
+            text(job, "phase"),
+            text(job, "name")
+        )
+    };
+    let lines: String = items(page).map(line).collect();
+    if lines.is_empty() {
+        "no jobs".to_owned()
+    } else {
+        lines
+    }
+}
+
+/// A job, with a line a phase.
+pub(crate) fn job(job: &Value) -> String {
+    let mut lines = format!(
+        "{}  {}  {}\n",
+        text(job, "id"),
+        text(job, "status"),
+        text(job, "name")
+    );
+    for phase in job["phases"].as_array().into_iter().flatten() {
+        let attempts = phase["attempts"].as_array().map_or(0, Vec::len);
+        lines.push_str(&format!(
+            "  {:12} {:9} {attempts} attempt(s)\n",
+            text(phase, "id"),
+            text(phase, "status")
+        ));
+    }
+    if let Some(wait) = job["wait"].as_object() {
+        let said = |key: &str| {
+            wait.get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        lines.push_str(&format!(
+            "  waits ({}) until {}: {}\n",
+            said("reason"),
+            said("until"),
+            said("message")
+        ));
+    }
+    if let Some(error) = job["error"].as_object() {
+        let said = |key: &str| {
+            error
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        lines.push_str(&format!("  {}: {}\n", said("kind"), said("message")));
+    }
+    if let Some(url) = job["site"]["url"].as_str() {
+        lines.push_str(&format!("  {url}\n"));
+    }
+    lines
+}
+
+/// One line.
+pub(crate) fn event(event: &Value) -> String {
+    let data = &event["data"];
+    let about = ["message", "text", "about", "task"]
+        .iter()
+        .find_map(|key| data[*key].as_str());
+    format!(
+        "{:18} {:8} {}",
+        text(event, "type"),
+        event["phase"].as_str().unwrap_or(""),
+        about.unwrap_or("")
+    )
+}
+
+/// One line.
+pub(crate) fn log_line(line: &Value) -> String {
+    format!(
+        "{} {:8} {:5} {}",
+        text(line, "at"),
+        text(line, "phase"),
+        text(line, "level"),
+        text(line, "text")
+    )
+}
+
+/// A line a plugin, and one a refused file.
+pub(crate) fn plugins(page: &Value) -> String {
+    let mut lines = String::new();
+    for plugin in items(page) {
+        lines.push_str(&format!(
+            "{:14} {:8} {:10} {:.12}  {} calls, {} faults\n",
+            text(plugin, "name"),
+            text(plugin, "version"),
+            text(plugin, "state"),
+            text(plugin, "digest"),
+            plugin["calls"],
+            plugin["faults"],
+        ));
+    }
+    for refused in page["refused"].as_array().into_iter().flatten() {
+        lines.push_str(&format!(
+            "refused: {}: {}\n",
+            text(refused, "file"),
+            text(refused, "reason")
+        ));
+    }
+    if lines.is_empty() {
+        "no plugins".to_owned()
+    } else {
+        lines
+    }
+}
+
+/// A line a finding.
+pub(crate) fn findings(answer: &Value) -> String {
+    let line = |finding: &Value| {
+        let mark = if finding["ok"] == true {
+            "ok   "
+        } else {
+            "WRONG"
+        };
+        format!(
+            "{mark} {:16} {}\n",
+            text(finding, "what"),
+            text(finding, "said")
+        )
+    };
+    answer["findings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(line)
+        .collect()
+}

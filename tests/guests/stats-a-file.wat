@@ -1,0 +1,11 @@
+;; Looks at a file of the workspace, reads it whole and logs it, then answers no task.
+(import "gantry:phase/job@0.9.0" "stat" (func $stat (param i32 i32 i32)))
+(import "gantry:phase/job@0.9.0" "read" (func $read (param i32 i32 i64 i32 i32)))
+(import "gantry:phase/job@0.9.0" "log" (func $log (param i32 i32 i32)))
+(func (export "gantry:phase/prompt@0.9.0#prompt") (result i32)
+  (call $stat (i32.const 0x500) (i32.const 5) (i32.const 2048))
+  (call $read (i32.const 0x500) (i32.const 5) (i64.const 0) (i32.const 1000) (i32.const 2048))
+  (if (i32.load8_u (i32.const 2048)) (then (unreachable)))
+  (call $log (i32.const 2) (i32.load offset=8 (i32.const 2048)) (i32.load offset=12 (i32.const 2048)))
+  (i32.const 1024))
+(data (i32.const 0x500) "a.txt")

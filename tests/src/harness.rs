@@ -1,0 +1,48 @@
+//! Real hosts for tests: the binary as it is built, its folders, its log, its agents, its
+//! database, and a client of its HTTP API. It knows nothing of what is inside a host.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use tests::harness::{Host, Setup};
+//!
+//! let host = Host::start(Setup::demo()).await;
+//! let job = host.client().submit("a game about bees").await;
+//! let job = host.client().succeeded(&job).await;
+//! assert_eq!(job["phases"].as_array().unwrap().len(), 4);
+//! # }
+//! ```
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test whose surroundings fail has failed; what did not run is said"
+)]
+
+mod agents;
+mod browser;
+mod client;
+mod database;
+mod docker;
+mod events;
+mod game;
+mod host;
+mod log;
+mod parts;
+mod processes;
+mod said;
+mod seats;
+mod timeline;
+
+pub use agents::{Agents, Held};
+pub use browser::{Played, play};
+pub use client::{Answer, Client, DEADLINE, is_final};
+pub use database::Database;
+pub use docker::Docker;
+pub use events::{Event, Events};
+pub use game::Game;
+pub use host::{Host, Setup, gantry};
+pub use parts::{Part, Parts};
+pub use processes::Process;
+pub use said::Said;
+pub use timeline::Timeline;

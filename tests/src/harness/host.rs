@@ -1,0 +1,345 @@
+//! A host: the built binary with a folder, a port and a log of its own. Dropping it ends it, and
+//! fails where a process or a container of it is left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::agents::Agents;
+use super::client::{Client, DEADLINE};
+use super::docker::Docker;
+use super::log::Log;
+use super::parts::Part;
+use super::processes::{self, Process};
+use super::said::Said;
+use super::seats::Seat;
+
+const READY: &str = "gantry: ready on http://127.0.0.1:";
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// For what the host has told to end already.
+const LAST_MOMENTS: Duration = Duration::from_secs(3);
+
+/// The program, as cargo has built it beside this one.
+///
+/// # Panics
+/// Where it isn't there.
+#[must_use]
+pub fn gantry() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let folder = exe.parent().and_then(Path::parent).unwrap();
+    let gantry = folder.join("gantry");
+    assert!(
+        gantry.is_file(),
+        "there is no {}: `cargo build --workspace --bin gantry` makes it",
+        gantry.display()
+    );
+    gantry
+}
+
+/// How a host is to run.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    settings: Vec<(String, String)>,
+    plugins: Vec<(String, PathBuf)>,
+    pipelines: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// SQLite, and the demo agent as a process.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self::default().set("RUNNER", "process")
+    }
+
+    /// SQLite, and this agent as a process.
+    #[must_use]
+    pub fn agents(agents: &Agents) -> Self {
+        // It counts as a real one, which wants a provider; it never asks it.
+        Self::demo()
+            .set("WORKER_COMMAND", agents.command())
+            .set("ANTHROPIC_API_KEY", "not-used")
+            .set("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    }
+
+    /// SQLite, and Claude Code in containers, whose provider is at `url`.
+    ///
+    /// # Panics
+    /// Without an engine or an image.
+    #[must_use]
+    pub fn docker(url: &str, key: &str) -> Self {
+        let docker = Docker::find().expect("an engine");
+        Self::default()
+            .set("RUNNER", "docker")
+            .set("DOCKER_HOST", docker.host())
+            .set("WORKER_IMAGE", Part::WorkerImage.place().expect("an image"))
+            .set("ANTHROPIC_BASE_URL", url)
+            .set("ANTHROPIC_API_KEY", key)
+    }
+
+    /// One more setting.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// One more plugin in its folder, under this file name.
+    #[must_use]
+    pub fn plugin(mut self, file: &str, from: impl Into<PathBuf>) -> Self {
+        self.plugins.push((file.to_owned(), from.into()));
+        self
+    }
+
+    /// One more pipeline in its folder.
+    #[must_use]
+    pub fn pipeline(mut self, name: &str, text: &str) -> Self {
+        self.pipelines.push((name.to_owned(), text.to_owned()));
+        self
+    }
+}
+
+/// A running host, or one that was stopped and can start again.
+pub struct Host {
+    gantry: PathBuf,
+    settings: Vec<(String, String)>,
+    child: Option<(Child, Process)>,
+    client: Client,
+    log: Log,
+    /// Where the log of its last start begins.
+    started_at: usize,
+    folder: TempDir,
+    _seat: Seat,
+}
+
+impl Host {
+    /// Starts one, and waits until it is ready.
+    ///
+    /// # Panics
+    /// Where it doesn't start.
+    pub async fn start(setup: Setup) -> Self {
+        let seat = Seat::take().await;
+        // Short, as the paths of the sockets in it must be.
+        let folder = tempfile::Builder::new()
+            .prefix("gt-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let data = folder.path().join("d");
+        for (file, from) in &setup.plugins {
+            fs::create_dir_all(data.join("plugins")).unwrap();
+            fs::copy(from, data.join("plugins").join(file)).unwrap();
+        }
+        for (name, text) in &setup.pipelines {
+            fs::create_dir_all(data.join("pipelines")).unwrap();
+            fs::write(data.join("pipelines").join(format!("{name}.toml")), text).unwrap();
+        }
+        let log = Log::new();
+        let mut host = Self {
+            gantry: gantry(),
+            settings: setup.settings,
+            child: None,
+            client: Client::new(0, log.clone()),
+            log,
+            started_at: 0,
+            folder,
+            _seat: seat,
+        };
+        host.go(0).await;
+        host
+    }
+
+    async fn go(&mut self, port: u16) {
+        let mut command = self.command();
+        command.arg("serve").env("PORT", port.to_string());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        self.started_at = self.log.len();
+        self.log.follow(child.stdout.take().unwrap());
+        self.log.follow(child.stderr.take().unwrap());
+        let process = Process::of(child.id()).unwrap();
+        let ready = self.log.find(self.started_at, |line| {
+            line.strip_prefix(READY)
+                .and_then(|port| port.trim().parse().ok())
+        });
+        let port = tokio::select! {
+            port = timeout(DEADLINE, ready) => port.ok(),
+            // An end of its output without that line: it has ended, or won't say it any more.
+            () = self.log.silent() => None,
+        };
+        self.child = Some((child, process));
+        let Some(port) = port else {
+            panic!("the host isn't ready\n{}", self.log.tail())
+        };
+        self.client = Client::new(port, self.log.clone());
+    }
+
+    /// The program with this host's settings and nothing else in its environment.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.gantry);
+        command
+            .env_clear()
+            .current_dir(self.folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("GANTRY_DATA", self.data())
+            .env("BIND", "127.0.0.1")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        if let Some(plugins) = std::env::var_os("GANTRY_TEST_PLUGINS") {
+            command.env("BUILTIN_PLUGIN_DIR", plugins);
+        }
+        command
+    }
+
+    /// Runs a command of a client of this host.
+    pub async fn run(&self, args: &[&str]) -> Said {
+        let mut command = self.command();
+        command.args(args).env("GANTRY_SERVER", self.client.url());
+        Said::by(command).await
+    }
+
+    /// Its client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// `GANTRY_DATA`.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("d")
+    }
+
+    /// The folder that holds its data, and everything else of it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Waits until it says so, since its last start.
+    pub async fn said(&self, text: &str) -> String {
+        self.log.said(self.started_at, text, DEADLINE).await
+    }
+
+    /// Its last lines, for a failure.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.tail()
+    }
+
+    /// Kills it, and nothing that it has started.
+    pub async fn kill(&mut self) -> ExitStatus {
+        self.stop(Signal::KILL).await
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.stop(Signal::TERM).await
+    }
+
+    async fn stop(&mut self, signal: Signal) -> ExitStatus {
+        let (mut child, process) = self.child.take().expect("it runs");
+        process.signal(signal);
+        process.ended(STOP_LIMIT).await;
+        child.wait().unwrap()
+    }
+
+    /// Starts it again on the same data and the same port.
+    pub async fn restart(&mut self) {
+        assert!(self.child.is_none(), "it was stopped");
+        let port = self
+            .client
+            .url()
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        self.go(port.unwrap()).await;
+    }
+
+    /// The processes that belong to it, itself among them.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        processes::that_name(self.folder.path())
+    }
+
+    /// Its containers, as the engine describes them.
+    #[must_use]
+    pub fn containers(&self) -> Vec<Value> {
+        let docker = self.docker();
+        docker
+            .map(|docker| docker.containers(self.folder.path()))
+            .unwrap_or_default()
+    }
+
+    /// The folders of its runs: of those that it makes, and of those of the process runner.
+    #[must_use]
+    pub fn run_folders(&self) -> Vec<String> {
+        let run = self.data().join("run");
+        let entries = |folder: &Path| -> Vec<String> {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
+        };
+        let mut all = entries(&run);
+        all.retain(|name| name != "shims");
+        all.extend(entries(&run.join("shims")));
+        all
+    }
+
+    fn docker(&self) -> Option<Docker> {
+        let runner = self.settings.iter().find(|(name, _)| name == "RUNNER");
+        runner
+            .filter(|(_, runner)| runner == "docker")
+            .and_then(|_| Docker::find())
+    }
+
+    /// Ends it and what it left; what was left.
+    fn clear(&mut self) -> String {
+        let mut left = String::new();
+        if let Some((mut child, process)) = self.child.take() {
+            process.signal(Signal::TERM);
+            if !process.ends_within(STOP_LIMIT) {
+                process.signal(Signal::KILL);
+                left.push_str("the host didn't end\n");
+            }
+            let _ = child.wait();
+        }
+        let mut rest = self.processes();
+        rest.retain(|process| !process.ends_within(LAST_MOMENTS));
+        left.push_str(&processes::shown(&rest));
+        for process in rest {
+            process.signal(Signal::KILL);
+        }
+        if let Some(docker) = self.docker() {
+            let containers = docker.containers(self.folder.path());
+            docker.remove(&containers);
+            let names = containers
+                .iter()
+                .map(|container| container["Name"].to_string());
+            left.push_str(&names.collect::<Vec<_>>().join("\n"));
+        }
+        left
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let left = self.clear();
+        if std::thread::panicking() {
+            println!("{}", self.log.tail());
+        } else {
+            assert!(
+                left.is_empty(),
+                "left behind by the host: {left}\n{}",
+                self.log.tail()
+            );
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The commands as a person and a script use them: what they print and how they end. What is
+//! wrong with what they are given is `bad_input`'s matter.
+
+use serde_json::Value;
+use tests::harness::{Agents, Host, Said, Setup};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_from_submit_to_site() {
+    let host = Host::start(Setup::demo()).await;
+    let said = host
+        .run(&[
+            "submit",
+            "a game about bees",
+            "--param",
+            "theme=bees",
+            "--watch",
+        ])
+        .await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for line in [
+        "job.started",
+        "phase.accepted",
+        "job.deployed",
+        "job.succeeded",
+        "succeeded",
+    ] {
+        assert!(said.out.contains(line), "no {line}: {}", said.out);
+    }
+    assert!(
+        said.out.contains(".localhost:"),
+        "it ends with the site's address: {}",
+        said.out
+    );
+
+    let jobs = host.run(&["jobs", "--json"]).await.json();
+    let id = jobs["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(jobs["items"][0]["params"]["theme"], "bees");
+    host.run(&["jobs"]).await.expect(0, &id);
+    host.run(&["jobs", "--status", "failed"])
+        .await
+        .expect(0, "no jobs");
+    host.run(&["job", &id])
+        .await
+        .expect(0, "build        accepted  1 attempt(s)");
+    assert_eq!(
+        host.run(&["job", &id, "--json"]).await.json()["status"],
+        "succeeded"
+    );
+    host.run(&["watch", &id]).await.expect(0, "job.succeeded");
+    let watched = host.run(&["watch", &id, "--json"]).await;
+    assert!(
+        watched
+            .out
+            .lines()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{watched:?}"
+    );
+
+    host.run(&["logs", &id]).await.expect(0, "idea.json");
+    let logs = host.run(&["logs", &id, "--json", "--follow"]).await;
+    assert_eq!(logs.code, Some(0));
+    assert!(logs.json()["seq"].as_i64().unwrap() > 1, "{logs:?}");
+    host.run(&["retry", &id]).await.expect(1, "succeeded");
+
+    let submitted = host
+        .run(&["submit", "a game about wax", "--json", "--priority", "5"])
+        .await;
+    assert_eq!(submitted.json()["priority"], 5);
+    host.client()
+        .succeeded(submitted.json()["id"].as_str().unwrap())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_fails_ends_the_watch_with_1_and_can_be_retried() {
+    let agents = Agents::running("exit 7");
+    let host = Host::start(Setup::agents(&agents)).await;
+    let said = host
+        .run(&["submit", "a game about nothing", "--watch"])
+        .await;
+    said.expect(1, "agent-failed");
+    said.expect(1, "exit status 7");
+    let jobs = host
+        .run(&["jobs", "--status", "failed", "--json"])
+        .await
+        .json();
+    let id = jobs["items"][0]["id"].as_str().unwrap().to_owned();
+    host.run(&["job", &id])
+        .await
+        .expect(0, "idea         failed    3 attempt(s)");
+    host.run(&["retry", &id]).await.expect(0, &id);
+    host.run(&["watch", &id]).await.expect(1, "job.failed");
+    assert_eq!(
+        agents.runs(),
+        ["start idea-idea"; 6],
+        "three attempts, and three more"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_and_checks() {
+    let host = Host::start(Setup::demo()).await;
+    let client = host.client();
+    let all = |page: &Value| {
+        page["items"]
+            .as_array()
+            .is_some_and(|items| items.len() == 5)
+    };
+    client.until("/api/plugins", all).await;
+    let list = host.run(&["plugin", "list"]).await;
+    for name in ["idea", "design", "plan", "build", "static-site"] {
+        list.expect(0, name);
+    }
+    assert_eq!(
+        host.run(&["plugin", "list", "--json"]).await.json()["items"][0]["state"],
+        "serving"
+    );
+
+    let said = Said::alone(&[("RUNNER", "process")], &["check"]).await;
+    said.expect(0, "demo agent");
+    said.expect(0, "static-site");
+    said.expect(0, "SQLite");
+    let json = Said::alone(&[("RUNNER", "process")], &["check", "--json"])
+        .await
+        .json();
+    assert_eq!(json["ok"], true, "{json:#}");
+    // A folder that a host uses is somebody's.
+    let mut check = host.command();
+    check.arg("check");
+    Said::by(check).await.expect(1, "is in use by another host");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipeline_files_are_checked_without_a_host() {
+    let game = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/game.toml");
+    Said::alone(&[], &["pipeline", "check", game])
+        .await
+        .expect(0, "game: 4 phases, fine");
+    let missing = Said::alone(&[], &["pipeline", "check", "nowhere.toml"]).await;
+    missing.expect(1, "nowhere.toml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_examples_and_exit_statuses() {
+    Said::alone(&[], &["--help"]).await.expect(0, "submit");
+    Said::alone(&[], &["--version"]).await.expect(0, "gantry");
+    for command in [
+        "serve", "submit", "jobs", "job", "watch", "cancel", "retry", "logs", "check",
+    ] {
+        Said::alone(&[], &[command, "--help"])
+            .await
+            .expect(0, "Example");
+    }
+    Said::alone(&[], &[]).await.expect(2, "Usage");
+    Said::alone(&[], &["sing"]).await.expect(2, "sing");
+    let nobody = ["jobs", "--server", "http://127.0.0.1:9"];
+    Said::alone(&[], &nobody)
+        .await
+        .expect(1, "start one with `gantry serve`");
+    Said::alone(&[], &["jobs", "--server", "nonsense"])
+        .await
+        .expect(1, "nonsense");
+}
