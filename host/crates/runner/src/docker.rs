@@ -7,6 +7,7 @@ mod standing;
 
 use crate::{About, Checked, Found, Places, Run, RunSpec, Runner, RunnerError, marker};
 use async_trait::async_trait;
+use bollard::errors::Error;
 use bollard::models::{ContainerStateStatusEnum as State, ContainerSummaryStateEnum, SystemInfo};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
@@ -20,9 +21,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 
 const BUILD_IMAGE: &str =
     "build it with `cargo xtask image worker`, or set WORKER_IMAGE to one that is there";
+
+/// Looks for a container whose name is taken, and the time between two of them.
+const LOOKS: u32 = 200;
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How agents run in containers.
 #[derive(Clone, Debug)]
@@ -180,32 +186,34 @@ impl Runner for Docker {
 
     async fn start(&self, spec: &RunSpec) -> Result<Box<dyn Run>, RunnerError> {
         let body = create::body(&self.config, spec)?;
-        if on_disk(spec, marker::is_set).await? {
-            return self.adopt(spec).await;
-        }
         let client = self.engine.client().await?;
-        let options = CreateContainerOptionsBuilder::new()
-            .name(&spec.name)
-            .build();
-        let created = client.create_container(Some(options), body).await;
-        let Err(error) = created else {
-            // Before the start: a container that ran always has its marker.
-            on_disk(spec, marker::set).await?;
-            self.begin(spec).await?;
-            return Ok(self.standing(spec, false));
-        };
-        match status(&error) {
-            Some(409) => self.adopt(spec).await,
-            Some(404) => Err(self.missing_image()),
-            Some(400) => Err(RunnerError::BadSpec {
-                name: spec.name.clone(),
-                reason: format!(
-                    "{error}; where the engine sees other paths than this host, HOST_WORKSPACE_PATH \
-                     and HOST_RUN_DIR say which"
-                ),
-            }),
-            _ => Err(failed("creating a container")(error)),
+        for _ in 0..LOOKS {
+            // A container that ran always has its marker: looked at before each create.
+            if on_disk(spec, marker::is_set).await? {
+                return self.adopt(spec).await;
+            }
+            let options = CreateContainerOptionsBuilder::new().name(&spec.name);
+            let created = client.create_container(Some(options.build()), body.clone());
+            match created.await {
+                Ok(_) => {
+                    on_disk(spec, marker::set).await?;
+                    self.begin(spec).await?;
+                    return Ok(self.standing(spec, false));
+                }
+                Err(error) if status(&error) != Some(409) => return Err(self.refused(spec, error)),
+                Err(_) if self.engine.inspect(&spec.name).await?.is_some() => {
+                    return self.adopt(spec).await;
+                }
+                // The engine takes the name before it shows the container: somebody else's
+                // create is under way.
+                Err(_) => sleep(LOOK).await,
+            }
         }
+        Err(RunnerError::Engine {
+            doing: "creating a container",
+            reason: format!("the name `{}` is taken by one that isn't shown", spec.name),
+            mend: "Restart Docker",
+        })
     }
 
     async fn list(&self) -> Result<Vec<Found>, RunnerError> {
@@ -274,6 +282,21 @@ impl Runner for Docker {
 }
 
 impl Docker {
+    /// What the engine's refusal to create a container means.
+    fn refused(&self, spec: &RunSpec, error: Error) -> RunnerError {
+        match status(&error) {
+            Some(404) => self.missing_image(),
+            Some(400) => RunnerError::BadSpec {
+                name: spec.name.clone(),
+                reason: format!(
+                    "{error}; where the engine sees other paths than this host, \
+                     HOST_WORKSPACE_PATH and HOST_RUN_DIR say which"
+                ),
+            },
+            _ => failed("creating a container")(error),
+        }
+    }
+
     fn missing_image(&self) -> RunnerError {
         RunnerError::MissingImage {
             image: self.config.image.clone(),

@@ -32,7 +32,11 @@ pub(crate) fn set(spec: &RunSpec) -> Result<(), RunnerError> {
         fs::rename(&staged, path(spec))?;
         File::open(&spec.run_dir)?.sync_all()
     };
-    write().map_err(RunnerError::io("writing", path(spec)))
+    match write() {
+        // Somebody who started the same run at the same time renamed it first.
+        Err(error) if error.kind() == ErrorKind::NotFound && is_set(spec)? => Ok(()),
+        written => written.map_err(RunnerError::io("writing", path(spec))),
+    }
 }
 
 /// For a start of which it is certain that nothing ran.
