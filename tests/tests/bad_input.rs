@@ -5,7 +5,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::harness::{Agents, Host, Said, Setup};
+use tests::harness::{Agents, DEADLINE, Host, Said, Setup};
 
 const UNKNOWN_KEY: &str = "name=\"typo\"\n[[phase]]\nid=\"a\"\nplugin=\"idea\"\ntimout=\"1m\"\n";
 
@@ -412,23 +412,22 @@ async fn a_cancelled_job_leaves_no_process() {
     assert_eq!(job["error"]["kind"], "cancelled");
     assert_eq!(host.processes().len(), 1, "the host is alone");
     assert!(client.sites().await.is_empty());
-
-    let mut second = Agents::new();
-    let held = second_agent_is_stopped(&mut second).await;
-    assert_eq!(held, ["start idea-idea"]);
 }
 
-/// As above, with an agent that is known to be at work; what it wrote down.
-async fn second_agent_is_stopped(agents: &mut Agents) -> Vec<String> {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_at_work_is_stopped_by_a_cancel() {
+    let agents = Agents::new();
     let mut held = agents.hold("idea", "idea");
-    let host = Host::start(Setup::agents(agents)).await;
-    let client = host.client();
-    let id = client.submit("a game about stopping").await;
+    let host = Host::start(Setup::agents(&agents)).await;
+    let id = host.client().submit("a game about stopping").await;
     let agent = held.arrived().await;
-    let said = host.run(&["cancel", &id]).await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(client.ended(&id).await["status"], "cancelled");
-    agent.ended(tests::harness::DEADLINE).await;
+    host.run(&["cancel", &id]).await.expect(0, &id);
+    assert_eq!(host.client().ended(&id).await["status"], "cancelled");
+    agent.ended(DEADLINE).await;
     assert_eq!(host.processes().len(), 1, "the host is alone");
-    agents.runs()
+    assert_eq!(
+        agents.runs(),
+        ["start idea-idea"],
+        "it didn't come to its end"
+    );
 }

@@ -29,39 +29,16 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(30);
 const JOB_LIMIT: Duration = Duration::from_secs(300);
 const LOG_LINES: usize = 20;
 
-/// What the host would read from the environment: a demo runs on the defaults.
-const SETTINGS: [&str; 31] = [
-    "PORT",
-    "BIND",
-    "API_TOKEN",
-    "DATABASE_URL",
-    "MAX_CONCURRENT",
-    "POLL_INTERVAL",
-    "GANTRY_DATA",
-    "PLUGIN_DIR",
-    "PIPELINE_DIR",
-    "WORKSPACE_PATH",
-    "HOST_WORKSPACE_PATH",
-    "RUN_DIR",
-    "HOST_RUN_DIR",
-    "DEPLOY_DIR",
-    "HOST_DEPLOY_DIR",
-    "DOMAIN",
-    "RUNNER",
-    "WORKER_IMAGE",
-    "WORKER_COMMAND",
-    "WORKER_MEMORY",
-    "WORKER_CPUS",
-    "WORKER_MEMORY_MAX",
-    "WORKER_CPUS_MAX",
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "ZAI_BASE_URL",
-    "ZAI_API_KEY",
-    "REDIS_URL",
-    "GANTRY_SERVER",
-    "GANTRY_TOKEN",
+/// All that the host is given of the environment: a demo runs on the defaults, whatever settings
+/// are exported here.
+const KEPT: [&str; 7] = [
+    "PATH",
+    "HOME",
+    "TERM",
+    "LANG",
+    "TMPDIR",
+    "GANTRY_LOG",
+    "RUST_BACKTRACE",
 ];
 
 /// Of `cargo xtask demo`.
@@ -207,10 +184,10 @@ impl Demo {
 }
 
 fn on_defaults(command: &mut Command) -> &mut Command {
-    for name in SETTINGS {
-        command.env_remove(name).env_remove(format!("{name}_FILE"));
-    }
-    command
+    let kept = KEPT
+        .iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(kept)
 }
 
 fn ready_at(said: &str) -> Option<String> {

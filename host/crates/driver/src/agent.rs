@@ -40,6 +40,8 @@ struct Under {
 /// Why the watch over a run ended.
 enum Watched {
     Ended(Ended),
+    /// It turned out that nothing ran, or that nothing is known of it any more.
+    Lost(RunnerError),
     Told(Signal),
 }
 
@@ -65,6 +67,7 @@ impl Holder<'_> {
                 self.listen(&mut under, false).await;
                 told.as_input().map(Done::of)
             }
+            Watched::Lost(error) => Some(used_up(&key, error.failure_kind(), error.to_string())),
             Watched::Ended(ended) => {
                 self.listen(&mut under, true).await;
                 Some(self.ended(key, under, &ended).await)
@@ -273,12 +276,13 @@ impl Holder<'_> {
                 ended = &mut wait => match ended {
                     Ok(ended) => return Watched::Ended(ended),
                     // It says nothing about the run: the engine may be back in a moment.
-                    Err(error) => {
+                    Err(error @ (RunnerError::Engine { .. } | RunnerError::Io { .. })) => {
                         tracing::warn!(job.id = %self.hold.job, %error, "a run can't be watched");
                         drop(wait);
                         tokio::time::sleep(ASK_AGAIN).await;
                         wait = run.wait();
                     }
+                    Err(error) => return Watched::Lost(error),
                 },
                 () = tokio::time::sleep(LOOK) => self.pump(tail, folder, false).await,
             }
@@ -432,12 +436,15 @@ fn token(folder: &RunFolder) -> Result<String, Done> {
 
 /// What it means that a run couldn't be started, adopted or waited for.
 fn not_run(key: &RunKey, error: &RunnerError) -> Done {
-    let kind = error.failure_kind();
-    let message = error.to_string();
-    if kind != FailureKind::Interrupted {
-        return Done::broken(kind, message);
+    match error {
+        RunnerError::Vanished { .. } => used_up(key, error.failure_kind(), error.to_string()),
+        // Nothing ran: the same name may be started again.
+        _ => Done::broken(error.failure_kind(), error.to_string()),
     }
-    // It was started once, so its name is used up: the next run has another.
+}
+
+/// A run that left no outcome of its own. Its name was started once: the next run has another.
+fn used_up(key: &RunKey, kind: FailureKind, message: String) -> Done {
     let outcome = Outcome {
         task: key.task.clone(),
         exit_code: None,

@@ -214,7 +214,7 @@ impl Turn<'_> {
             return self.begin_phase(0);
         }
         self.tell(EventKind::JobResumed, object(json!({ "rescued": rescued })));
-        Some(())
+        self.begin_next_run()
     }
 
     /// The first phase from `index` on begins; past the last one comes the deploy.

@@ -293,7 +293,28 @@ fn a_passing_failure_repeats_the_task_under_a_new_name_and_uses_no_attempt() {
     let first = working.run_key().unwrap();
     let waiting = go(&working, ended(Some(FailureKind::Interrupted)));
     assert_eq!(waiting.status, Status::Waiting);
-    let again = go(&taken(waiting), Input::Claimed { rescued: false });
+    let resumed = taken(waiting);
+    let told = step(
+        &resumed,
+        Input::Claimed { rescued: false },
+        &limits(),
+        at(1_000),
+    );
+    let told: Vec<_> = told.unwrap().events.iter().map(|e| e.kind).collect();
+    assert_eq!(told, [EventKind::JobResumed, EventKind::AgentStarted]);
+    let again = go(&resumed, Input::Claimed { rescued: false });
+    let adopted = step(
+        &again,
+        Input::Claimed { rescued: true },
+        &limits(),
+        at(1_000),
+    );
+    let adopted: Vec<_> = adopted.unwrap().events.iter().map(|e| e.kind).collect();
+    assert_eq!(
+        adopted,
+        [EventKind::JobResumed],
+        "an adopted run isn't told twice"
+    );
     let second = again.run_key().unwrap();
     assert_eq!((first.run, second.run), (1, 2));
     assert_ne!(first.name("i"), second.name("i"));

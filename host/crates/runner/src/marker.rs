@@ -5,9 +5,13 @@ use crate::{RunSpec, RunnerError};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// In `run_dir`, with the run's name as its content.
 const FILE: &str = "created";
+
+/// Of the next file that is to become a marker.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 fn path(spec: &RunSpec) -> PathBuf {
     spec.run_dir.join(FILE)
@@ -25,18 +29,16 @@ pub(crate) fn is_set(spec: &RunSpec) -> Result<bool, RunnerError> {
 /// On the disk when this returns: call it before anything runs.
 pub(crate) fn set(spec: &RunSpec) -> Result<(), RunnerError> {
     let write = || {
-        let staged = spec.run_dir.join(format!("{FILE}.new"));
+        // Of its own, since two hosts may start the same run at the same time.
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let staged = spec.run_dir.join(format!("{FILE}.{process}.{number}"));
         let mut file = File::create(&staged)?;
         file.write_all(spec.name.as_bytes())?;
         file.sync_all()?;
         fs::rename(&staged, path(spec))?;
         File::open(&spec.run_dir)?.sync_all()
     };
-    match write() {
-        // Somebody who started the same run at the same time renamed it first.
-        Err(error) if error.kind() == ErrorKind::NotFound && is_set(spec)? => Ok(()),
-        written => written.map_err(RunnerError::io("writing", path(spec))),
-    }
+    write().map_err(RunnerError::io("writing", path(spec)))
 }
 
 /// For a start of which it is certain that nothing ran.

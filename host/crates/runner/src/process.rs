@@ -213,7 +213,7 @@ impl Runner for Process {
             let standing = Standing::new(folder.clone(), name, true, None)?;
             standing.kill().await?;
         }
-        folder.sweep();
+        standing::swept(folder.clone()).await;
         folder.discard();
         Ok(())
     }

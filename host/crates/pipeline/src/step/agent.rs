@@ -14,6 +14,18 @@ impl Turn<'_> {
         Some(())
     }
 
+    /// A job that was taken again: a task whose last run ended for a passing reason begins anew;
+    /// one whose run may still stand there goes on as it is.
+    pub(super) fn begin_next_run(&mut self) -> Option<()> {
+        let Stage::Agent { task } = self.job.at?.stage else {
+            return Some(());
+        };
+        match self.attempt()?.tasks.get(task)?.status {
+            TaskStatus::Pending => self.begin_task(task),
+            _ => Some(()),
+        }
+    }
+
     pub(super) fn agent_ended(&mut self, outcome: Outcome) -> Option<()> {
         let Stage::Agent { task: index } = self.job.at?.stage else {
             return None;
@@ -43,6 +55,8 @@ impl Turn<'_> {
         let task = self.attempt()?.tasks.get_mut(index)?;
         task.spent = task.spent.plus(outcome.usage);
         task.run += 1;
+        // It is told as started when the job is taken again.
+        task.status = TaskStatus::Pending;
         let name = task.name.clone();
         let reason = WaitReason::of(failure.kind)?;
         self.pause(

@@ -32,6 +32,8 @@ pub(super) struct Standing {
     stopped: AtomicBool,
     /// The engine was away while this waited: it may have taken the container with it.
     engine_lost: bool,
+    /// Whether it had its second look for why it was killed.
+    looked_twice: bool,
     first_seen: Timestamp,
     ended: Option<Ended>,
 }
@@ -51,6 +53,7 @@ impl Standing {
             timed_out: false,
             stopped: AtomicBool::new(false),
             engine_lost: false,
+            looked_twice: false,
             first_seen: SystemTime::now().into(),
             ended: None,
         }
@@ -112,7 +115,10 @@ impl Standing {
     fn ended(&self, state: &ContainerState) -> Ended {
         let started_at = time(state.started_at.as_deref()).unwrap_or(self.first_seen);
         let now = SystemTime::now().into();
-        let finished_at = time(state.finished_at.as_deref()).unwrap_or(now);
+        // The engine notes the start of a short run after its end.
+        let finished_at = time(state.finished_at.as_deref())
+            .unwrap_or(now)
+            .max(started_at);
         let code = state
             .exit_code
             .and_then(|code| i32::try_from(code).ok())
@@ -140,6 +146,12 @@ impl Standing {
         }
     }
 
+    /// The engine hears of a want of memory apart from the exit, and may hear of it later.
+    fn may_lack_the_reason(&self, state: &ContainerState) -> bool {
+        let killed = state.exit_code == Some(137) && state.oom_killed != Some(true);
+        killed && !self.timed_out && !self.stopped.load(Ordering::Relaxed) && !self.looked_twice
+    }
+
     fn vanished(&self) -> Ended {
         Ended {
             how: How::Vanished,
@@ -161,6 +173,10 @@ impl Run for Standing {
             match self.look().await? {
                 None => self.ended = Some(self.vanished()),
                 Some(state) => match state.status {
+                    Some(Status::EXITED | Status::DEAD) if self.may_lack_the_reason(&state) => {
+                        self.looked_twice = true;
+                        sleep(PAUSE).await;
+                    }
                     Some(Status::EXITED | Status::DEAD) => self.ended = Some(self.ended(&state)),
                     // Whoever created it died, or is about to start it: starting twice is one start.
                     Some(Status::CREATED) => start(&self.engine, &self.name).await?,

@@ -58,13 +58,20 @@ pub(super) struct Started {
 /// From the shim, the last thing it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exit {
-    /// The exit status, 128 and the signal where one ended it; none where it never ran.
+    /// The exit status, 128 and the signal where one ended it; none only where it never ran.
     pub(super) code: Option<i32>,
     pub(super) timed_out: bool,
-    /// Why the agent couldn't be started.
-    pub(super) error: Option<String>,
+    /// Set where the agent couldn't be started.
+    pub(super) refused: Option<Refused>,
     pub(super) started_at: Timestamp,
     pub(super) finished_at: Timestamp,
+}
+
+/// Why the agent couldn't be started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    pub(super) program: String,
+    pub(super) reason: String,
 }
 
 #[derive(Clone, Debug)]

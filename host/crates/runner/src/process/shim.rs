@@ -1,7 +1,7 @@
 //! The shim: a small process that owns one run, starts the agent, keeps its limits, and
 //! writes down how it ended. It has no runtime and no network, and it outlives the host.
 
-use super::folder::{Exit, Folder, Order, Started};
+use super::folder::{Exit, Folder, Order, Refused, Started};
 use super::watch::{self, proc};
 use pipeline::Timestamp;
 use rustix::process::{
@@ -45,7 +45,10 @@ fn own(folder: &Folder) -> io::Result<()> {
             return folder.put_exit(&Exit {
                 code: None,
                 timed_out: false,
-                error: Some(format!("{}: {error}", order.program())),
+                refused: Some(Refused {
+                    program: order.program(),
+                    reason: error.to_string(),
+                }),
                 started_at,
                 finished_at: now(),
             });
@@ -67,7 +70,7 @@ fn own(folder: &Folder) -> io::Result<()> {
     folder.put_exit(&Exit {
         code: Some(watched.code),
         timed_out: watched.timed_out,
-        error: None,
+        refused: None,
         started_at,
         finished_at,
     })

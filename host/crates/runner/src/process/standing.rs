@@ -66,7 +66,7 @@ impl Standing {
     pub(super) async fn kill(&self) -> Result<(), RunnerError> {
         match self.stop(Duration::ZERO).await {
             Err(_) => {
-                self.folder.sweep();
+                swept(self.folder.clone()).await;
                 let gone = timeout(SHIM_PATIENCE, self.until_ended()).await;
                 gone.map_err(|_| self.no_answer())
             }
@@ -84,7 +84,6 @@ impl Standing {
 
     /// The shim left nothing: it was killed, or the machine went down.
     fn vanished(&self) -> Result<Ended, RunnerError> {
-        self.folder.sweep();
         let started = self.folder.started()?;
         Ok(Ended {
             how: How::Vanished,
@@ -106,13 +105,14 @@ impl Run for Standing {
         let Some(exit) = self.folder.exit()? else {
             return self.vanished();
         };
-        let Some(code) = exit.code else {
+        if let Some(refused) = exit.refused {
             return Err(RunnerError::BadCommand {
-                command: self.name.clone(),
-                reason: exit.error.unwrap_or_default(),
+                command: refused.program,
+                reason: refused.reason,
                 mend: super::SET_COMMAND,
             });
-        };
+        }
+        let code = exit.code.unwrap_or(-1);
         Ok(Ended {
             how: if exit.timed_out {
                 How::TimedOut
@@ -127,7 +127,8 @@ impl Run for Standing {
 
     async fn stop(&self, grace: Duration) -> Result<(), RunnerError> {
         let asked = self.folder.open_control().and_then(|mut control| {
-            writeln!(control, "stop {}", grace.as_millis())?;
+            // In one write: the shim must not read half a line.
+            control.write_all(format!("stop {}\n", grace.as_millis()).as_bytes())?;
             Ok(control)
         });
         match asked {
@@ -153,5 +154,15 @@ fn watch_lock(folder: &Folder, child: Option<Child>, ends: &watch::Sender<bool>)
         // Reaps it; how the shim itself ended says nothing about the agent.
         let _ = child.wait();
     }
+    // A shim that was killed leaves no `exit.json`, and its agent running.
+    if matches!(folder.exit(), Ok(None)) {
+        folder.sweep();
+    }
     ends.send_replace(true);
+}
+
+/// Sweeps where it holds up nobody else.
+pub(super) async fn swept(folder: Folder) {
+    // An error would be a panic in there, and there is none.
+    let _ = tokio::task::spawn_blocking(move || folder.sweep()).await;
 }

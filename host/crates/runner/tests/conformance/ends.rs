@@ -3,6 +3,8 @@
 use crate::stage::{SOON, Stage};
 use pipeline::FailureKind;
 use runner::{How, RunnerError};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -148,6 +150,24 @@ pub(crate) async fn a_command_that_is_missing_can_be_mended(stage: Stage) {
     let mut run = stage.start(&spec).await;
     let ended = timeout(SOON, run.wait()).await.unwrap().unwrap();
     assert_eq!(ended.how, How::Exited { code: 0 });
+}
+
+/// A container's start says so at once; a process's only its shim can find out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_is_there_and_cannot_be_started_is_named() {
+    let stage = Stage::process();
+    let agent = stage.path("agent");
+    std::fs::write(&agent, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+    let agent = agent.to_str().unwrap();
+    let runner = stage.runner_with(&[agent], &stage.installation);
+    let mut run = runner.start(&stage.spec("")).await.unwrap();
+    let error = timeout(SOON, run.wait()).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, RunnerError::BadCommand { command, .. } if command == agent),
+        "{error}"
+    );
+    assert_eq!(error.failure_kind(), FailureKind::Engine);
 }
 
 async fn tail(stage: &Stage) -> String {

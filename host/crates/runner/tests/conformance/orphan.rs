@@ -19,7 +19,7 @@ fn kill_shim(stage: &Stage) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-const HELD: &str = "exec 3> held; sleep 300 & echo once >> count; while :; do sleep 0.1; done";
+const HELD: &str = "echo once >> count; exec 3> held; sleep 300 & while :; do sleep 0.1; done";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_shim_is_a_run_that_vanished_and_nothing_of_it_goes_on() {
@@ -54,23 +54,22 @@ async fn what_a_killed_shim_left_ends_before_the_run_is_called_vanished() {
     let pipe = timeout(SOON, pipe).await.unwrap().unwrap();
     until_started(&stage).await;
     kill_shim(&stage);
-    // Its lock is free at the latest when it is reaped, which is init's to do.
-    let mut ended = stage.start(&spec).await;
-    while ended.adopted() {
-        let how = timeout(SOON, ended.wait()).await.unwrap().unwrap().how;
-        assert_eq!(how, How::Vanished);
+    // As long as the kernel hasn't ended the shim, it is adopted; then it is gone.
+    let error = loop {
         match stage.runner().start(&spec).await {
-            Ok(again) => ended = again,
-            Err(error) => {
-                assert!(matches!(error, RunnerError::Vanished { .. }), "{error}");
-                break;
+            Err(error) => break error,
+            Ok(mut adopted) => {
+                assert!(adopted.adopted());
+                let ended = timeout(SOON, adopted.wait()).await.unwrap().unwrap();
+                assert_eq!(ended.how, How::Vanished);
             }
         }
-    }
+    };
+    assert!(matches!(error, RunnerError::Vanished { .. }), "{error}");
     until_closed(pipe).await;
 }
 
-/// The agent's line in the workspace comes after the shim's file or shortly before it.
+/// The shim writes its file once the agent runs, so possibly after the agent opened its pipe.
 async fn until_started(stage: &Stage) {
     let folder = std::fs::read_dir(stage.path("state"))
         .unwrap()

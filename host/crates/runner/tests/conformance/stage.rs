@@ -12,6 +12,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -272,8 +273,12 @@ impl Drop for Stage {
 }
 
 fn not_run(line: &str) -> Option<Stage> {
+    static SAID: OnceLock<()> = OnceLock::new();
     println!("not run: {line}");
-    if let Some(list) = std::env::var_os("GANTRY_TEST_NOT_RUN") {
+    // Once for the whole suite rather than once a case.
+    if SAID.set(()).is_ok()
+        && let Some(list) = std::env::var_os("GANTRY_TEST_NOT_RUN")
+    {
         let mut list = OpenOptions::new()
             .append(true)
             .create(true)

@@ -43,16 +43,18 @@ pub(in crate::process) fn pid(child: &Child) -> Option<Pid> {
     Pid::from_raw(i32::try_from(child.id()).ok()?)
 }
 
-/// Kills this session's leader and all that is in it.
+/// Kills this session's leader and all that is in it, and waits until it is gone.
 pub(in crate::process) fn kill_session(leader: &Identity) {
+    let until = Instant::now() + PATIENCE;
     let reused = Stat::of(leader.pid).is_some_and(|stat| stat.start != leader.start);
-    if reused {
-        return;
-    }
-    for (pid, stat) in all() {
-        if stat.session == leader.pid && stat.start >= leader.start {
-            kill(pid);
+    // More than once: a process may have forked while the list was read, though none does
+    // once it was killed.
+    while !reused && Instant::now() < until {
+        let members = all().filter(|(_, stat)| stat.is_of(leader) && !stat.ended);
+        if members.map(|(pid, _)| kill(pid)).count() == 0 {
+            return;
         }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -91,6 +93,8 @@ fn all() -> impl Iterator<Item = (i32, Stat)> {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    /// A zombie: it only waits to be reaped.
+    ended: bool,
     parent: i32,
     session: i32,
     start: u64,
@@ -101,12 +105,17 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
+    fn is_of(&self, leader: &Identity) -> bool {
+        self.session == leader.pid && self.start >= leader.start
+    }
+
     /// proc_pid_stat(5). The second field is in brackets, and may itself hold any.
     fn parse(line: &str) -> Option<Self> {
         let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<_> = rest.split_ascii_whitespace().collect();
         let third = 3;
         Some(Self {
+            ended: matches!(*fields.first()?, "Z" | "X"),
             parent: fields.get(4 - third)?.parse().ok()?,
             session: fields.get(6 - third)?.parse().ok()?,
             start: fields.get(22 - third)?.parse().ok()?,
@@ -122,12 +131,14 @@ mod tests {
     fn a_stat_line_is_read_past_a_name_with_brackets() {
         let line = "42 (a) b (c)) S 7 42 41 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2";
         let stat = Stat {
+            ended: false,
             parent: 7,
             session: 41,
             start: 98765,
         };
         assert_eq!(Stat::parse(line), Some(stat));
         assert_eq!(Stat::parse("42 (cut off"), None);
+        assert!(Stat::parse(&line.replace(" S ", " Z ")).unwrap().ended);
     }
 
     #[test]
