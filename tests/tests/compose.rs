@@ -211,6 +211,8 @@ async fn compose_brings_up_everything_and_a_job_becomes_a_site() {
     let began = seconds() - 1;
     // nginx starts once the host is healthy, the host once PostgreSQL is.
     project.up(&[]);
+    // Started isn't listening yet: a port that is published resets who comes too early.
+    project.up(&["--wait", "nginx"]);
     let plain = client(&project, &[]);
 
     // Nobody comes in without the token, and the database isn't published at all.

@@ -294,9 +294,9 @@ mod tests {
             let error = format!("{:#}", settings(&[pair]).unwrap_err());
             assert!(error.contains(said), "{pair}: {error}");
         }
-        let long = format!("RUN_DIR=/{}", "x".repeat(75));
+        let long = format!("RUN_DIR=/{}", "x".repeat(74));
         assert!(settings(&[&long]).is_ok());
-        let long = format!("RUN_DIR=/{}", "x".repeat(76));
+        let long = format!("RUN_DIR=/{}", "x".repeat(75));
         assert!(settings(&[&long]).unwrap_err().to_string().contains("107"));
     }
 
