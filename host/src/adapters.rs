@@ -3,11 +3,11 @@
 
 use api::{FilesError, FilesPage, JobFiles, SiteFiles};
 use async_trait::async_trait;
-use pipeline::{Digest, Job};
-use plugin_runtime::PluginBytes;
+use pipeline::{Digest, Job, PluginHold, PluginPin, RecordedCall};
+use plugin_runtime::Archive;
 use std::fs::File;
 use std::sync::Arc;
-use store::DriverStore;
+use store::{DriverStore, StoreError};
 use workspace::{Folder, RelativePath, Root, TreeLimits, WorkspaceError};
 
 /// The workspaces of this host, read-only.
@@ -73,20 +73,38 @@ fn files_error(error: WorkspaceError) -> FilesError {
     }
 }
 
-/// The store as the place where plugins' bytes are kept for all hosts.
-pub(crate) struct StoredBytes(pub(crate) Arc<dyn DriverStore>);
+/// The store as the plugins' memory.
+pub(crate) struct PluginMemory(pub(crate) Arc<dyn DriverStore>);
 
 #[async_trait]
-impl PluginBytes for StoredBytes {
-    async fn put(&self, _digest: &Digest, bytes: &[u8]) -> Result<(), String> {
-        self.0
-            .put_blob(bytes)
-            .await
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+impl Archive for PluginMemory {
+    async fn put(&self, file: &str, pin: &PluginPin, bytes: &[u8]) -> Result<(), String> {
+        let kept = self.0.put_blob(bytes).await.map_err(told)?;
+        tracing::debug!(plugin.file = file, plugin.name = pin.name, digest = %kept, "kept");
+        Ok(())
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, String> {
-        self.0.blob(digest).await.map_err(|error| error.to_string())
+        self.0.blob(digest).await.map_err(told)
     }
+
+    async fn history(&self, _file: &str) -> Result<Vec<PluginPin>, String> {
+        Ok(Vec::new())
+    }
+
+    async fn forget(&self, _file: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn holds(&self) -> Result<Vec<PluginHold>, String> {
+        Ok(Vec::new())
+    }
+
+    async fn calls(&self, _name: &str) -> Result<Vec<RecordedCall>, String> {
+        Ok(Vec::new())
+    }
+}
+
+fn told(error: StoreError) -> String {
+    error.to_string()
 }

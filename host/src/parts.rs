@@ -6,7 +6,7 @@ use crate::settings::{RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
-use plugin_runtime::{CallLimits, Compiler, Config, PluginBytes, Plugins};
+use plugin_runtime::{Archive, CallLimits, Compiler, Config, Plugins};
 use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub(crate) async fn store(settings: &Settings, role: cli::Role) -> Result<Stores
 pub(crate) async fn plugins(
     settings: &Settings,
     data: &Data,
-    bytes: Arc<dyn PluginBytes>,
+    archive: Arc<dyn Archive>,
 ) -> Result<Plugins> {
     let mut sources: Vec<PathBuf> = builtin_plugins(settings).into_iter().collect();
     sources.push(settings.plugin_dir.clone());
@@ -70,7 +70,7 @@ pub(crate) async fn plugins(
         },
         rescan: Duration::from_secs(2),
     };
-    Plugins::open(config, bytes)
+    Plugins::open(config, archive)
         .await
         .context("the plugin folders")
 }

@@ -1,6 +1,6 @@
 //! `gantry serve`: puts the parts together, runs them until a signal, and takes them apart.
 
-use crate::adapters::{SitePages, StoredBytes, Workspaces};
+use crate::adapters::{PluginMemory, SitePages, Workspaces};
 use crate::assets;
 use crate::cli::{self, Role};
 use crate::data::Data;
@@ -113,8 +113,8 @@ async fn drive(
         // It may be back in a moment: jobs wait, and say for what.
         Err(error) => tracing::error!(%error, "no agent can run for now"),
     }
-    let bytes = Arc::new(StoredBytes(Arc::clone(&stores.driver)));
-    let plugins = parts::plugins(settings, data, bytes).await?;
+    let archive = Arc::new(PluginMemory(Arc::clone(&stores.driver)));
+    let plugins = parts::plugins(settings, data, archive).await?;
     if plugins.reports().is_empty() {
         tracing::warn!(
             "no plugin is loaded: `cargo xtask plugins` builds those that come with Gantry"

@@ -2,7 +2,7 @@
 //! It starts no job and changes no state, but for tables that a new store needs.
 
 use super::FAILED;
-use crate::adapters::StoredBytes;
+use crate::adapters::PluginMemory;
 use crate::cli::{Check, Role};
 use crate::data::Data;
 use crate::settings::{NAMES, Settings};
@@ -87,8 +87,8 @@ async fn look(settings: &Settings, findings: &mut Findings) {
     };
     findings.fine("store", format!("{} at {shown}", stores.name));
     look_at_pipelines(settings, findings);
-    let bytes = Arc::new(StoredBytes(Arc::clone(&stores.driver)));
-    match parts::plugins(settings, &data, bytes).await {
+    let archive = Arc::new(PluginMemory(Arc::clone(&stores.driver)));
+    match parts::plugins(settings, &data, archive).await {
         Err(error) => findings.wrong("plugins", format!("{error:#}")),
         Ok(plugins) => {
             let names: Vec<String> = plugins

@@ -7,6 +7,7 @@ mod failure;
 mod id;
 mod names;
 
+mod blame;
 mod limits;
 mod plugin;
 mod spec;
@@ -19,6 +20,7 @@ mod outcome;
 mod step;
 mod table;
 
+pub use blame::{Accused, BlameRule, PluginFault, blame};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
@@ -32,7 +34,10 @@ pub use outcome::{
     Decision, FileEntry, Outcome, PlannedTask, Publication, SitePlan, StagedFile, StepError,
     TaskOptions, Usage, Verdict,
 };
-pub use plugin::{Manifest, PluginPin, PluginReport, PluginState, RefusedFile};
+pub use plugin::{
+    HoldKind, Manifest, PluginGeneration, PluginHold, PluginPin, PluginReport, PluginState,
+    RecordedCall, RefusedFile,
+};
 pub use spec::{
     DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginReq, SpecError, parse_size,
 };

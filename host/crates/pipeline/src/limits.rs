@@ -38,6 +38,8 @@ pub struct Limits {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// How long a job whose plugin may not answer rests before it looks again. It doesn't count.
+    pub held_pause: Duration,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             rescues: 20,
             first_pause: Duration::from_secs(2),
             longest_pause: Duration::from_secs(600),
+            held_pause: Duration::from_secs(30),
         }
     }
 }

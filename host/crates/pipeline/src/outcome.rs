@@ -142,6 +142,8 @@ pub enum StepError {
     InvalidJob(String),
     /// Worth trying again later; also a plugin that isn't loaded.
     Unavailable(String),
+    /// No plugin of the name may answer until a person mends that: the job waits, however long.
+    Held(String),
     /// A fault of the plugin: an internal error, a trap, a limit, nonsense.
     Fault(String),
 }

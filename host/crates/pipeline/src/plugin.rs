@@ -1,6 +1,6 @@
 //! What is known of a plugin outside its runtime. Nothing here runs one.
 
-use crate::{Digest, Timestamp};
+use crate::{Digest, JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a plugin says of itself.
@@ -37,6 +37,10 @@ pub enum PluginState {
     Serving,
     /// Accepted; a higher version serves, or phases that began with it still use it.
     Kept,
+    /// Taken back, by hand or for its faults: an older generation answers in its place.
+    RolledBack,
+    /// Kept faulting, and nothing older can answer: jobs wait until a mended file is dropped.
+    Quarantined,
 }
 
 /// A loaded plugin's health, as a host publishes it.
@@ -52,6 +56,9 @@ pub struct PluginReport {
     pub summary: String,
     /// `component` or `extism`.
     pub kind: String,
+    /// The version of the interface that it was built for.
+    #[serde(default)]
+    pub interface: String,
     /// The steps it exports: `prompt`, `validate`, `deploy`, `self-test`.
     pub steps: Vec<String>,
     /// Whether it answers.
@@ -70,6 +77,69 @@ pub struct PluginReport {
     pub last_error: Option<String>,
     /// When it began to serve.
     pub loaded_at: Timestamp,
+    /// Why it may not answer any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+}
+
+/// A generation that a host has accepted: what a file of the plugin folder held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginGeneration {
+    /// The file's name in the folder.
+    pub file: String,
+    /// Which plugin it held.
+    pub pin: PluginPin,
+    /// When it was first accepted, by the store's clock.
+    pub at: Timestamp,
+}
+
+/// A digest that may not answer any more. Kept in the store, so that it holds on every host and
+/// through restarts; another digest of the same name is free of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginHold {
+    /// Whom it was about.
+    pub pin: PluginPin,
+    /// Whether something older answers in its place.
+    pub kind: HoldKind,
+    /// Who, or which faults, and what lifts it: for people.
+    pub message: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// What a hold means for jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldKind {
+    /// An older generation answers.
+    RolledBack,
+    /// Nothing answers in its place: jobs wait.
+    Quarantined,
+}
+
+impl HoldKind {
+    /// The word of the HTTP API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RolledBack => "rolled-back",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// A call whose inputs and answer are kept, so that a new version can be tried on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedCall {
+    /// Who answered.
+    pub pin: PluginPin,
+    /// `prompt`, `validate` or `deploy`.
+    pub step: String,
+    /// Whose call it was.
+    pub job: JobId,
+    /// When it began.
+    pub at: Timestamp,
+    /// What the plugin runtime wrote; its form is that crate's.
+    pub body: Vec<u8>,
 }
 
 /// A file in the plugin folder that may not serve.

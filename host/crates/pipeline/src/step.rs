@@ -305,6 +305,10 @@ impl Turn<'_> {
             StepError::Unavailable(message) => {
                 self.pause(WaitReason::Plugin, FailureKind::Plugin, message)
             }
+            StepError::Held(message) => {
+                let until = self.now.after(self.limits.held_pause);
+                self.wait(WaitReason::Plugin, cut(&message, self.limits), until)
+            }
         }
     }
 
@@ -329,6 +333,10 @@ impl Turn<'_> {
             return self.fail(Failure::new(kind, message));
         }
         let until = self.now.after(self.limits.pause(pauses));
+        self.wait(reason, message, until)
+    }
+
+    fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {
         let told = object(json!({ "reason": reason, "message": message, "until": until }));
         self.job.status = Status::Waiting;
         self.job.wait = Some(Wait {

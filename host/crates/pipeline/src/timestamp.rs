@@ -29,6 +29,14 @@ impl Timestamp {
         )
     }
 
+    /// This moment, earlier by `by`; stops at the beginning of time rather than wrapping.
+    pub fn before(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// From `earlier` to this moment, zero where `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -152,6 +152,7 @@ fn inputs() -> Vec<Input> {
         },
         failed(StepError::InvalidJob("no".into())),
         failed(StepError::Unavailable("later".into())),
+        failed(StepError::Held("quarantined".into())),
         failed(StepError::Fault("trap".into())),
         Input::GivenBack,
         Input::Cancel,
@@ -509,4 +510,17 @@ fn a_task_may_narrow_its_phase_and_not_widen_it() {
             .unwrap_err()
             .contains("other")
     );
+}
+
+#[test]
+fn a_job_whose_plugin_is_held_waits_however_often_it_is_asked() {
+    let mut job = go(&taken(submitted()), Input::Claimed { rescued: false });
+    for _ in 0..limits().pauses * 3 {
+        let waits = go(&job, failed(StepError::Held("quarantined".into())));
+        assert_eq!(waits.status, Status::Waiting);
+        let wait = waits.wait.clone().unwrap();
+        assert_eq!(wait.reason, WaitReason::Plugin);
+        assert_eq!(wait.until, at(1_000).after(limits().held_pause));
+        job = go(&taken(waits), Input::Claimed { rescued: false });
+    }
 }

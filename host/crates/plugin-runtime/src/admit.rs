@@ -3,8 +3,9 @@
 
 use crate::compile::Workshop;
 use crate::engine::Sandboxes;
-use crate::fit;
-use crate::guest::{Guest, Linked};
+use crate::guest::component::Linked;
+use crate::guest::{Guest, Kind};
+use crate::{fit, said};
 use pipeline::{Digest, Manifest, PluginPin, is_slug};
 use semver::Version;
 
@@ -88,12 +89,10 @@ pub(crate) fn admit(
         version: manifest.version.to_string(),
         digest: digest.clone(),
     };
-    Ok(Guest::new(linked, manifest, pin))
+    Ok(Guest::new(Box::new(linked), manifest, pin))
 }
 
-fn manifest(
-    said: crate::bindings::base::exports::gantry::phase::describe::Manifest,
-) -> Result<Manifest, String> {
+fn manifest(said: said::Manifest) -> Result<Manifest, String> {
     let shown = |text: &str| {
         text.chars()
             .filter(|c| !c.is_control())

@@ -1,10 +1,8 @@
 //! What guests answer becomes `pipeline` types here, or a sentence that names the field and the
 //! limit. It mends nothing: an answer that breaks a rule is refused whole.
 
-use crate::bindings::deploy::exports::gantry::phase::deploy as wit_deploy;
-use crate::bindings::prompt::exports::gantry::phase::prompt as wit_prompt;
-use crate::bindings::validate::exports::gantry::phase::validate as wit_validate;
 use crate::fault::size;
+use crate::said;
 use pipeline::{
     Decision, Limits, PlannedTask, SitePlan, StagedFile, TaskOptions, Verdict, is_slug,
 };
@@ -22,7 +20,7 @@ const SLUG: &str = "1 to 63 lowercase letters, digits and hyphens, a letter or d
 type Checked<T> = Result<T, String>;
 
 /// The tasks of a phase.
-pub(crate) fn tasks(answer: Vec<wit_prompt::Task>, limits: &Limits) -> Checked<Vec<PlannedTask>> {
+pub(crate) fn tasks(answer: Vec<said::Task>, limits: &Limits) -> Checked<Vec<PlannedTask>> {
     at_most("tasks", answer.len(), limits.tasks)?;
     let mut names = BTreeSet::new();
     let (mut files, mut bytes) = (0_usize, 0_usize);
@@ -51,7 +49,7 @@ pub(crate) fn tasks(answer: Vec<wit_prompt::Task>, limits: &Limits) -> Checked<V
     Ok(tasks)
 }
 
-fn task(at: &str, task: wit_prompt::Task, limits: &Limits) -> Checked<PlannedTask> {
+fn task(at: &str, task: said::Task, limits: &Limits) -> Checked<PlannedTask> {
     slug(&format!("{at}.name"), &task.name)?;
     if task.prompt.trim().is_empty() {
         return Err(format!("{at}.prompt is empty"));
@@ -99,7 +97,7 @@ struct VerdictOptions {
 }
 
 /// What a phase's plugin decided.
-pub(crate) fn verdict(answer: wit_validate::Verdict, limits: &Limits) -> Checked<Verdict> {
+pub(crate) fn verdict(answer: said::Verdict, limits: &Limits) -> Checked<Verdict> {
     let options: Option<VerdictOptions> = json("options", answer.options, limits)?;
     let options = options.unwrap_or_default();
     if options.back_to.is_some() {
@@ -112,9 +110,9 @@ pub(crate) fn verdict(answer: wit_validate::Verdict, limits: &Limits) -> Checked
     }
     Ok(Verdict {
         decision: match answer.decision {
-            wit_validate::Decision::Accept => Decision::Accept,
-            wit_validate::Decision::Revise => Decision::Revise,
-            wit_validate::Decision::Reject => Decision::Reject,
+            said::Decision::Accept => Decision::Accept,
+            said::Decision::Revise => Decision::Revise,
+            said::Decision::Reject => Decision::Reject,
         },
         message: cut(answer.message, limits.message_bytes),
         score: options.score,
@@ -134,7 +132,7 @@ struct SiteOptions {
 }
 
 /// What is to be published.
-pub(crate) fn sites(answer: wit_deploy::Plan, limits: &Limits) -> Checked<Vec<SitePlan>> {
+pub(crate) fn sites(answer: said::Plan, limits: &Limits) -> Checked<Vec<SitePlan>> {
     json::<PlanOptions>("options", answer.options, limits)?;
     at_most("sites", answer.sites.len(), limits.sites)?;
     let mut slugs = BTreeSet::new();
@@ -149,7 +147,7 @@ pub(crate) fn sites(answer: wit_deploy::Plan, limits: &Limits) -> Checked<Vec<Si
     Ok(sites)
 }
 
-fn site(at: &str, site: wit_deploy::Site, limits: &Limits) -> Checked<SitePlan> {
+fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     slug(&format!("{at}.slug"), &site.slug)?;
     if site.title.trim().is_empty() {
         return Err(format!("{at}.title is empty"));
@@ -269,8 +267,8 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn planned(name: &str) -> wit_prompt::Task {
-        wit_prompt::Task {
+    fn planned(name: &str) -> said::Task {
+        said::Task {
             name: name.to_owned(),
             prompt: "Make it.".to_owned(),
             stage: Vec::new(),
@@ -279,8 +277,8 @@ mod tests {
         }
     }
 
-    fn site() -> wit_deploy::Site {
-        wit_deploy::Site {
+    fn site() -> said::Site {
+        said::Site {
             slug: "fog".to_owned(),
             title: "Fog".to_owned(),
             summary: String::new(),
@@ -291,8 +289,8 @@ mod tests {
         }
     }
 
-    fn staged(path: &str, bytes: usize) -> wit_prompt::StagedFile {
-        wit_prompt::StagedFile {
+    fn staged(path: &str, bytes: usize) -> said::StagedFile {
+        said::StagedFile {
             path: path.to_owned(),
             content: vec![0; bytes],
             executable: false,
@@ -300,7 +298,7 @@ mod tests {
     }
 
     /// `change` is applied to a good task; the refusal must name what `told` says.
-    fn refused(change: impl FnOnce(&mut wit_prompt::Task), told: &str) {
+    fn refused(change: impl FnOnce(&mut said::Task), told: &str) {
         let mut task = planned("make");
         change(&mut task);
         let error = tasks(vec![task], &Limits::default()).unwrap_err();
@@ -377,8 +375,8 @@ mod tests {
     }
 
     fn judged(options: &str) -> Checked<Verdict> {
-        let answer = wit_validate::Verdict {
-            decision: wit_validate::Decision::Revise,
+        let answer = said::Verdict {
+            decision: said::Decision::Revise,
             message: "é".repeat(20_000),
             options: Some(options.to_owned()),
         };
@@ -407,9 +405,9 @@ mod tests {
         );
     }
 
-    fn planned_sites(sites: Vec<wit_deploy::Site>) -> Checked<Vec<SitePlan>> {
+    fn planned_sites(sites: Vec<said::Site>) -> Checked<Vec<SitePlan>> {
         let options = None;
-        super::sites(wit_deploy::Plan { sites, options }, &Limits::default())
+        super::sites(said::Plan { sites, options }, &Limits::default())
     }
 
     #[test]

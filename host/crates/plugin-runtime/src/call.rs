@@ -73,4 +73,6 @@ pub struct Called<T> {
     pub logs: Vec<(Level, String)>,
     /// How long the call itself took, without the wait for its turn.
     pub took: Duration,
+    /// The most that all its memories had together.
+    pub memory_bytes: usize,
 }

@@ -4,11 +4,12 @@
 //! everything that it may use; a plugin that traps harms its own call only. What a guest answers
 //! is checked here, so that the rest of Gantry sees `pipeline` types and no wasmtime. Nothing
 //! here knows a job's state, a store or a workspace: they come in as [`CallContext`],
-//! [`PluginBytes`] and [`Files`].
+//! [`Archive`] and [`Files`].
 
 mod plugins;
 mod served;
 
+mod archive;
 mod call;
 mod error;
 mod limits;
@@ -22,15 +23,21 @@ mod fit;
 mod engine;
 mod guest;
 mod sandbox;
+mod step;
+mod view;
 
 mod answer;
 mod bindings;
 mod fault;
+mod said;
 mod stats;
+mod wire;
 
+pub use archive::Archive;
 pub use call::{CallContext, Called, Files, ReadError};
 pub use compile::compile_child;
 pub use error::PluginError;
 pub use limits::CallLimits;
-pub use plugins::{Compiler, Config, PluginBytes, PluginChange, Plugins};
+pub use plugins::{Compiler, Config, PluginChange, Plugins};
 pub use served::Served;
+pub use step::Step;

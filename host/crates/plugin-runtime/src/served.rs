@@ -70,9 +70,17 @@ impl Served {
             let begin = Instant::now();
             // Nobody waits any more where the caller was dropped.
             let _ = starts.send(begin);
-            let (result, logs) = call(&guest, &sandboxes, context);
-            let took = begin.elapsed();
-            Called { result, logs, took }
+            let Answered {
+                result,
+                logs,
+                memory_bytes,
+            } = call(&guest, &sandboxes, context);
+            Called {
+                result,
+                logs,
+                took: begin.elapsed(),
+                memory_bytes,
+            }
         });
         // Its time begins when it does, not while it waits for a thread.
         let begin = started.await.unwrap_or_else(|_| Instant::now());
@@ -119,5 +127,6 @@ fn without<T>(fault: String, begin: Instant) -> Called<T> {
         result: Err(StepError::Fault(fault)),
         logs: Vec::new(),
         took: begin.elapsed(),
+        memory_bytes: 0,
     }
 }

@@ -13,6 +13,7 @@ fn plugin(calls: u64, state: PluginState) -> PluginReport {
         digest: Digest::of(b"idea"),
         summary: "Ideas".into(),
         kind: "component".into(),
+        interface: "0.9.0".into(),
         steps: vec!["prompt".into()],
         state,
         generation: 1,
@@ -22,6 +23,7 @@ fn plugin(calls: u64, state: PluginState) -> PluginReport {
         p99_us: None,
         last_error: None,
         loaded_at: now(),
+        held: None,
     }
 }
 

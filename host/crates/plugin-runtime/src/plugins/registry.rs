@@ -3,18 +3,29 @@
 
 use crate::folder::Place;
 use crate::guest::Guest;
-use pipeline::{Digest, PluginPin, PluginReport, PluginReq, PluginState, RefusedFile, Timestamp};
+use pipeline::{
+    Digest, HoldKind, PluginHold, PluginPin, PluginReport, PluginReq, PluginState, RefusedFile,
+    Timestamp,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Generations without a file that are kept for phases that began with them.
 const KEPT: usize = 64;
+/// Older generations of a file that stay ready, so that a rollback is one pointer store.
+const OLDER: usize = 2;
 
 /// A plugin at the time that it was loaded.
 pub(crate) struct Generation {
     pub(crate) guest: Arc<Guest>,
     pub(crate) number: u64,
     pub(crate) loaded_at: Timestamp,
+}
+
+impl Generation {
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.guest.pin.digest
+    }
 }
 
 /// What readers see.
@@ -24,6 +35,7 @@ pub(crate) struct Snapshot {
     named: BTreeMap<String, Vec<Arc<Generation>>>,
     loaded: BTreeMap<Digest, Arc<Generation>>,
     refused: BTreeMap<Place, RefusedFile>,
+    held: BTreeMap<Digest, PluginHold>,
 }
 
 #[derive(Default)]
@@ -34,11 +46,13 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Writing {
-    files: BTreeMap<Place, Arc<Generation>>,
+    /// What each file held, the newest last. The newest that isn't held is what it offers.
+    files: BTreeMap<Place, Vec<Arc<Generation>>>,
     /// Also what has no file any more; in the order in which it was loaded.
     loaded: Vec<Arc<Generation>>,
     refused: BTreeMap<Place, RefusedFile>,
     numbers: BTreeMap<String, u64>,
+    held: BTreeMap<Digest, PluginHold>,
 }
 
 impl Registry {
@@ -56,13 +70,13 @@ impl Registry {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
-    /// The digest that a file serves with.
+    /// The digest that a file holds.
     pub(crate) fn digest_of(&self, place: &Place) -> Option<Digest> {
         let writing = self.write();
-        Some(writing.files.get(place)?.guest.pin.digest.clone())
+        Some(writing.files.get(place)?.last()?.digest().clone())
     }
 
-    /// A file holds again what it serves with: an older refusal of it is over.
+    /// A file holds again what it did: an older refusal of it is over.
     pub(crate) fn same(&self, place: &Place) {
         let mut writing = self.write();
         if writing.refused.remove(place).is_some() {
@@ -75,10 +89,24 @@ impl Registry {
         let mut writing = self.write();
         let generation = writing.load(guest, at);
         writing.refused.remove(&place);
-        writing.files.insert(place, Arc::clone(&generation));
+        let file = writing.files.entry(place).or_default();
+        file.retain(|older| older.digest() != generation.digest());
+        file.push(Arc::clone(&generation));
+        let surplus = file.len().saturating_sub(OLDER + 1);
+        file.drain(..surplus);
         writing.forget();
         self.publish(&writing);
         self.snapshot().report(&generation)
+    }
+
+    /// What a file held before, for one that offers nothing: it is held, or refused.
+    pub(crate) fn fall_back(&self, place: &Place, guest: Arc<Guest>, at: Timestamp) {
+        let mut writing = self.write();
+        let generation = writing.load(guest, at);
+        let file = writing.files.entry(place.clone()).or_default();
+        file.retain(|other| other.digest() != generation.digest());
+        file.insert(0, generation);
+        self.publish(&writing);
     }
 
     /// Bytes without a file here, for a phase that began with them on another host.
@@ -97,14 +125,41 @@ impl Registry {
         self.publish(&writing);
     }
 
-    /// A file is gone: who served it, where it had.
+    /// A file is gone: who it held, where it held one.
     pub(crate) fn remove(&self, place: &Place) -> Option<PluginPin> {
         let mut writing = self.write();
         writing.refused.remove(place);
         let gone = writing.files.remove(place);
         writing.forget();
         self.publish(&writing);
-        gone.map(|generation| generation.guest.pin.clone())
+        gone.and_then(|file| file.last().map(|generation| generation.guest.pin.clone()))
+    }
+
+    /// Which digests may not answer, in place of those before; whether that changes anything.
+    pub(crate) fn hold(&self, holds: Vec<PluginHold>) -> bool {
+        let held = holds
+            .into_iter()
+            .map(|hold| (hold.pin.digest.clone(), hold));
+        let held: BTreeMap<Digest, PluginHold> = held.collect();
+        let mut writing = self.write();
+        if writing.held == held {
+            return false;
+        }
+        writing.held = held;
+        self.publish(&writing);
+        true
+    }
+
+    /// Files that offer nothing, since what they hold is refused or may not answer.
+    pub(crate) fn without_offer(&self) -> Vec<Place> {
+        let writing = self.write();
+        let places = writing.files.keys().chain(writing.refused.keys());
+        let mut without: Vec<Place> = places
+            .filter(|place| writing.offer(place).is_none())
+            .cloned()
+            .collect();
+        without.dedup();
+        without
     }
 }
 
@@ -117,11 +172,18 @@ impl Writing {
             loaded_at: at,
             guest,
         });
-        let digest = &generation.guest.pin.digest;
-        self.loaded
-            .retain(|other| other.guest.pin.digest != *digest);
+        let digest = generation.digest();
+        self.loaded.retain(|other| other.digest() != digest);
         self.loaded.push(Arc::clone(&generation));
         generation
+    }
+
+    /// What a file has to offer: the newest of what it held that may answer.
+    fn offer(&self, place: &Place) -> Option<&Arc<Generation>> {
+        let file = self.files.get(place)?;
+        file.iter()
+            .rev()
+            .find(|it| !self.held.contains_key(it.digest()))
     }
 
     /// The oldest that have no file; phases that hold one still keep it alive, and its bytes can
@@ -129,10 +191,8 @@ impl Writing {
     fn forget(&mut self) {
         let files = &self.files;
         let has_file = |generation: &Arc<Generation>| {
-            let digest = &generation.guest.pin.digest;
-            files
-                .values()
-                .any(|other| other.guest.pin.digest == *digest)
+            let mut held = files.values().flatten();
+            held.any(|other| other.digest() == generation.digest())
         };
         let without = self.loaded.iter().filter(|it| !has_file(it)).count();
         let mut surplus = without.saturating_sub(KEPT);
@@ -145,9 +205,11 @@ impl Writing {
 
     fn snapshot(&self) -> Snapshot {
         let mut named: BTreeMap<String, Vec<(&Place, &Arc<Generation>)>> = BTreeMap::new();
-        for (place, generation) in &self.files {
-            let name = generation.guest.manifest.name.clone();
-            named.entry(name).or_default().push((place, generation));
+        for place in self.files.keys() {
+            if let Some(generation) = self.offer(place) {
+                let name = generation.guest.manifest.name.clone();
+                named.entry(name).or_default().push((place, generation));
+            }
         }
         let order = |mut found: Vec<(&Place, &Arc<Generation>)>| {
             let rank = |(place, generation): &(&Place, &Arc<Generation>)| {
@@ -157,7 +219,7 @@ impl Writing {
             found.sort_by_cached_key(|it| std::cmp::Reverse(rank(it)));
             found.into_iter().map(|(_, it)| Arc::clone(it)).collect()
         };
-        let by_digest = |it: &Arc<Generation>| (it.guest.pin.digest.clone(), Arc::clone(it));
+        let by_digest = |it: &Arc<Generation>| (it.digest().clone(), Arc::clone(it));
         Snapshot {
             named: named
                 .into_iter()
@@ -165,13 +227,25 @@ impl Writing {
                 .collect(),
             loaded: self.loaded.iter().map(by_digest).collect(),
             refused: self.refused.clone(),
+            held: self.held.clone(),
         }
     }
 }
 
 impl Snapshot {
-    pub(crate) fn pinned(&self, digest: &Digest) -> Option<&Arc<Generation>> {
+    /// What is loaded, whether it may answer or not.
+    pub(crate) fn loaded(&self, digest: &Digest) -> Option<&Arc<Generation>> {
         self.loaded.get(digest)
+    }
+
+    /// Why a digest may not answer.
+    pub(crate) fn held(&self, digest: &Digest) -> Option<&PluginHold> {
+        self.held.get(digest)
+    }
+
+    /// Every hold on a plugin of this name.
+    pub(crate) fn holds_on(&self, name: &str) -> impl Iterator<Item = &PluginHold> {
+        self.held.values().filter(move |hold| hold.pin.name == name)
     }
 
     /// The highest version that fits; of equal ones that of the later folder.
@@ -201,7 +275,7 @@ impl Snapshot {
     pub(crate) fn reports(&self) -> Vec<PluginReport> {
         let mut all: Vec<PluginReport> = self.loaded.values().map(|it| self.report(it)).collect();
         all.sort_by(|a, b| {
-            let rank = |it: &PluginReport| it.state == PluginState::Kept;
+            let rank = |it: &PluginReport| it.state != PluginState::Serving;
             (rank(a), &a.name, b.generation).cmp(&(rank(b), &b.name, a.generation))
         });
         all
@@ -214,17 +288,21 @@ impl Snapshot {
             .get(&guest.manifest.name)
             .and_then(|all| all.first());
         let serves = first.is_some_and(|it| it.guest.pin.digest == guest.pin.digest);
+        let held = self.held.get(&guest.pin.digest);
         let stats = guest.stats.snapshot();
         PluginReport {
             name: guest.pin.name.clone(),
             version: guest.pin.version.clone(),
             digest: guest.pin.digest.clone(),
             summary: guest.manifest.summary.clone(),
-            kind: "component".to_owned(),
-            steps: guest.steps(),
-            state: match serves {
-                true => PluginState::Serving,
-                false => PluginState::Kept,
+            kind: guest.kind().to_owned(),
+            interface: guest.interface().to_owned(),
+            steps: guest.steps().words(),
+            state: match (held.map(|hold| hold.kind), serves) {
+                (Some(HoldKind::RolledBack), _) => PluginState::RolledBack,
+                (Some(HoldKind::Quarantined), _) => PluginState::Quarantined,
+                (None, true) => PluginState::Serving,
+                (None, false) => PluginState::Kept,
             },
             generation: generation.number,
             calls: stats.calls,
@@ -233,6 +311,7 @@ impl Snapshot {
             p99_us: stats.p99_us,
             last_error: stats.last_error,
             loaded_at: generation.loaded_at,
+            held: held.map(|hold| hold.message.clone()),
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) enum Broke {
 
 /// What is left of memory and tables.
 pub(super) struct Limiter {
+    memory_most: usize,
     memory_left: usize,
     elements_left: usize,
     pub(super) broke: Option<Broke>,
@@ -30,10 +31,16 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(memory_bytes: usize, table_elements: usize) -> Self {
         Self {
+            memory_most: memory_bytes,
             memory_left: memory_bytes,
             elements_left: table_elements,
             broke: None,
         }
+    }
+
+    /// Memories never shrink, so that this is the most as well.
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory_most.saturating_sub(self.memory_left)
     }
 }
 

@@ -39,11 +39,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let (now_ms, seed) = self
-            .job
-            .as_ref()
-            .map_or((0, 0), |job| (job.now_ms, job.seed));
-        let handles = self.limits.handles;
+        let (now_ms, seed) = self.view.moment();
+        let handles = self.handles;
         let Wasi { context, table } = self
             .wasi
             .get_or_insert_with(|| Wasi::new(now_ms, seed, handles));

@@ -32,7 +32,13 @@ async fn a_dropped_file_serves_and_its_bytes_are_kept() {
     assert_eq!(report.summary, "A guest of the tests");
     // The task that keeps them runs beside; a look is a moment in which it can.
     let until = Instant::now() + crate::host::DEADLINE;
-    while !host.bytes.0.lock().unwrap().contains_key(&report.digest) {
+    while !host
+        .memory
+        .bytes
+        .lock()
+        .unwrap()
+        .contains_key(&report.digest)
+    {
         assert!(Instant::now() < until, "the bytes were never kept");
         host.plugins.settled().await;
     }
@@ -277,7 +283,7 @@ async fn ten_plugins_are_ready_when_a_warm_host_opens() {
         fs::write(path, named("innocent", name, "1.0.0")).unwrap();
     }
     host.plugins.settled().await;
-    let (config, bytes) = (host.config.clone(), host.bytes.clone());
+    let (config, bytes) = (host.config.clone(), host.memory.clone());
     let began = Instant::now();
     let warm = Plugins::open(config, bytes).await.unwrap();
     let took = began.elapsed();
@@ -293,7 +299,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
     let mut config = host.config.clone();
     fs::write(host.path("file"), b"").unwrap();
     config.sources = vec![host.path("file")];
-    let error = Plugins::open(config, host.bytes.clone())
+    let error = Plugins::open(config, host.memory.clone())
         .await
         .err()
         .unwrap();

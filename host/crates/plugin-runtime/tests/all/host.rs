@@ -2,10 +2,10 @@
 //! and the stream of changes say when to look.
 
 use async_trait::async_trait;
-use pipeline::{Digest, FileEntry, JobId, PluginReq};
+use pipeline::{Digest, FileEntry, JobId, PluginHold, PluginPin, PluginReq, RecordedCall};
 use plugin_runtime::{
-    CallContext, CallLimits, Compiler, Config, Files, PluginBytes, PluginChange, Plugins,
-    ReadError, Served,
+    Archive, CallContext, CallLimits, Compiler, Config, Files, PluginChange, Plugins, ReadError,
+    Served,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Host {
     pub(crate) plugins: Plugins,
-    pub(crate) bytes: Arc<Memory>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) config: Config,
     pub(crate) folder: TempDir,
 }
@@ -47,11 +47,11 @@ impl Host {
             rescan: Duration::from_secs(3600),
         };
         change(&mut config);
-        let bytes = Arc::new(Memory::default());
-        let plugins = Plugins::open(config.clone(), bytes.clone()).await.unwrap();
+        let memory = Arc::new(Memory::default());
+        let plugins = Plugins::open(config.clone(), memory.clone()).await.unwrap();
         Self {
             plugins,
-            bytes,
+            memory,
             config,
             folder,
         }
@@ -82,6 +82,24 @@ impl Host {
             .filter(|it| it.file == file)
             .map(|it| it.reason)
             .collect()
+    }
+
+    /// Waits until these bytes are in the archive.
+    pub(crate) async fn kept(&self, pin: &PluginPin) {
+        self.until("the archive has the bytes", || {
+            let past = self.memory.past.lock().unwrap();
+            past.iter().any(|(_, kept)| kept == pin)
+        })
+        .await;
+    }
+
+    /// Waits for what a task in the background does.
+    pub(crate) async fn until(&self, what: &str, done: impl Fn() -> bool) {
+        let begin = std::time::Instant::now();
+        while !done() {
+            assert!(begin.elapsed() < DEADLINE, "{what}");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A call of the innocent guest, beside or after whatever else happened.
@@ -151,21 +169,52 @@ impl Files for OneFile {
     }
 }
 
-/// Bytes by digest, in memory.
+/// A store's part, in memory.
 #[derive(Default)]
-pub(crate) struct Memory(pub(crate) Mutex<HashMap<Digest, Vec<u8>>>);
+pub(crate) struct Memory {
+    pub(crate) bytes: Mutex<HashMap<Digest, Vec<u8>>>,
+    /// File and pin, the newest last.
+    pub(crate) past: Mutex<Vec<(String, PluginPin)>>,
+    pub(crate) holds: Mutex<Vec<PluginHold>>,
+    pub(crate) calls: Mutex<Vec<RecordedCall>>,
+}
 
 #[async_trait]
-impl PluginBytes for Memory {
-    async fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<(), String> {
-        self.0
-            .lock()
-            .unwrap()
-            .insert(digest.clone(), bytes.to_vec());
+impl Archive for Memory {
+    async fn put(&self, file: &str, pin: &PluginPin, bytes: &[u8]) -> Result<(), String> {
+        let mut past = self.past.lock().unwrap();
+        past.retain(|(of, older)| of != file || older != pin);
+        past.push((file.to_owned(), pin.clone()));
+        let mut kept = self.bytes.lock().unwrap();
+        kept.insert(pin.digest.clone(), bytes.to_vec());
         Ok(())
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.lock().unwrap().get(digest).cloned())
+        Ok(self.bytes.lock().unwrap().get(digest).cloned())
+    }
+
+    async fn history(&self, file: &str) -> Result<Vec<PluginPin>, String> {
+        let past = self.past.lock().unwrap();
+        let of = past.iter().rev().filter(|(of, _)| of == file);
+        Ok(of.map(|(_, pin)| pin.clone()).collect())
+    }
+
+    async fn forget(&self, file: &str) -> Result<(), String> {
+        self.past.lock().unwrap().retain(|(of, _)| of != file);
+        Ok(())
+    }
+
+    async fn holds(&self) -> Result<Vec<PluginHold>, String> {
+        Ok(self.holds.lock().unwrap().clone())
+    }
+
+    async fn calls(&self, name: &str) -> Result<Vec<RecordedCall>, String> {
+        let calls = self.calls.lock().unwrap();
+        Ok(calls
+            .iter()
+            .filter(|call| call.pin.name == name)
+            .cloned()
+            .collect())
     }
 }

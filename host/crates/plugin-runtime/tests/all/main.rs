@@ -7,6 +7,7 @@
 )]
 
 mod guests;
+mod holds;
 mod host;
 
 mod child;

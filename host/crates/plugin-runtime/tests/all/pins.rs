@@ -49,8 +49,8 @@ async fn a_pin_that_was_never_here_is_fetched() {
 
     let bytes = fs::read(there.path("innocent.wasm")).unwrap();
     // Under the right digest, wrong bytes don't pass.
-    here.bytes
-        .0
+    here.memory
+        .bytes
         .lock()
         .unwrap()
         .insert(pin.digest.clone(), b"other".to_vec());
@@ -61,8 +61,8 @@ async fn a_pin_that_was_never_here_is_fetched() {
         .unwrap();
     assert_eq!(other.pin().version, "1.0.0");
 
-    here.bytes
-        .0
+    here.memory
+        .bytes
         .lock()
         .unwrap()
         .insert(pin.digest.clone(), bytes);
