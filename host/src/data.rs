@@ -4,10 +4,12 @@
 use anyhow::{Context, Result, bail};
 use pipeline::HostId;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The folder, for as long as it is locked.
 pub(crate) struct Data {
@@ -30,7 +32,8 @@ impl Data {
         let lock = options
             .open(path.join("lock"))
             .with_context(|| format!("GANTRY_DATA={shown}"))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let taken = take(&lock, || std::thread::sleep(PAUSE));
+        if !taken.with_context(|| format!("GANTRY_DATA={shown} can't be locked"))? {
             bail!(
                 "GANTRY_DATA={shown} is in use by another host: stop that one, give this one a \
                  folder of its own, or use PostgreSQL (DATABASE_URL) for many hosts"
@@ -47,6 +50,24 @@ impl Data {
             _lock: lock,
         })
     }
+}
+
+/// Looks for a lock that is held, and the time between two of them: two seconds in all, since
+/// whoever starts a host anew may do so before the killed one is gone.
+const LOOKS: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether the lock is had.
+fn take(lock: &File, mut pause: impl FnMut()) -> std::io::Result<bool> {
+    for look in 0..=LOOKS {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) if look < LOOKS => pause(),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 fn host_id(path: &Path) -> Result<HostId> {
@@ -77,5 +98,27 @@ mod tests {
         let id = first.host.clone();
         drop(first);
         assert_eq!(Data::open(dir.path()).unwrap().host, id);
+    }
+
+    #[test]
+    fn a_host_that_is_about_to_be_gone_is_waited_for_and_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = || File::create(dir.path().join("lock")).unwrap();
+        let first = lock();
+        assert!(take(&first, || panic!("it is free")).unwrap());
+        let mut waits = 0;
+        assert!(!take(&lock(), || waits += 1).unwrap());
+        assert_eq!(waits, LOOKS);
+        assert_eq!(PAUSE * LOOKS, Duration::from_secs(2));
+        // It goes just before the last look.
+        let (mut dying, mut waits) = (Some(first), 0);
+        let second = lock();
+        let taken = take(&second, || {
+            waits += 1;
+            if waits == LOOKS {
+                dying.take();
+            }
+        });
+        assert!(taken.unwrap());
     }
 }

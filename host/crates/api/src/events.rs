@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use pipeline::{EventKind, JobId, StoredEvent};
+use pipeline::{JobId, StoredEvent};
 use serde_json::json;
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -46,12 +46,19 @@ enum Feed {
     },
 }
 
+/// What a look at the store came to.
+enum News {
+    None,
+    Events(Vec<StoredEvent>),
+    /// All was sent, and no more is asked for.
+    Over,
+}
+
 struct Stream {
     shared: Arc<Shared>,
     feed: Feed,
     wakes: Receiver<Wake>,
     comment_at: Instant,
-    ended: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -139,7 +146,6 @@ fn open(shared: &Arc<Shared>, feed: Feed) -> Result<Response, Problem> {
         // Before the first read, or a hint is lost.
         wakes: shared.store.wakes(),
         comment_at: Instant::now(),
-        ended: false,
         _permit: permit,
     };
     let chunks = stream::unfold(stream, |mut stream| async {
@@ -159,12 +165,13 @@ impl Stream {
     /// The next piece of the answer; none at its end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if self.ended || self.shared.stopping.is_cancelled() {
+            if self.shared.stopping.is_cancelled() {
                 return None;
             }
-            match self.read().await {
-                Ok(events) if !events.is_empty() => return Some(self.written(&events)),
-                Ok(_) => {}
+            match self.news().await {
+                Ok(News::Events(events)) => return Some(self.written(&events)),
+                Ok(News::Over) => return None,
+                Ok(News::None) => {}
                 // The client comes back with its last id; what it missed is still there.
                 Err(error) => {
                     tracing::warn!(error = %error, "a stream of events ends: the store doesn't answer");
@@ -181,6 +188,37 @@ impl Stream {
             }
             self.sleep().await;
         }
+    }
+
+    /// What there is to say now.
+    async fn news(&self) -> Result<News, StoreError> {
+        let mut events = self.read().await?;
+        if events.is_empty() && self.is_final().await? {
+            // Read again: what came before the job was final may have come after the first look.
+            events = self.read().await?;
+            if events.is_empty() {
+                return Ok(News::Over);
+            }
+        }
+        Ok(match events.is_empty() {
+            true => News::None,
+            false => News::Events(events),
+        })
+    }
+
+    /// Whether the stream is to end with its job, and the job is final now. A final event says
+    /// less: a retry may have come after it.
+    async fn is_final(&self) -> Result<bool, StoreError> {
+        let Feed::Job {
+            id,
+            until_final: true,
+            ..
+        } = self.feed
+        else {
+            return Ok(false);
+        };
+        let job = self.shared.store.job(id).await?;
+        Ok(job.is_none_or(|job| job.status.is_final()))
     }
 
     async fn read(&self) -> Result<Vec<StoredEvent>, StoreError> {
@@ -221,11 +259,8 @@ impl Stream {
         let mut text = String::new();
         for event in events {
             let id = match &mut self.feed {
-                Feed::Job {
-                    after, until_final, ..
-                } => {
+                Feed::Job { after, .. } => {
                     *after = event.seq;
-                    self.ended |= *until_final && is_final(event.kind);
                     event.seq.to_string()
                 }
                 Feed::All { after } => {
@@ -245,9 +280,6 @@ impl Stream {
             let kind = event.kind.word();
             // JSON has no line ends of its own; writing to a String can't fail.
             let _ = write!(text, "id: {id}\nevent: {kind}\ndata: {data}\n\n");
-            if self.ended {
-                break;
-            }
         }
         text.into()
     }
@@ -260,11 +292,4 @@ impl Feed {
             _ => true,
         }
     }
-}
-
-fn is_final(kind: EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::JobSucceeded | EventKind::JobFailed | EventKind::JobCancelled
-    )
 }

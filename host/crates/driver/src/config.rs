@@ -13,7 +13,7 @@ pub struct DriverConfig {
     pub host: HostId,
     /// `all` or `driver`.
     pub role: String,
-    /// Store and engine together: part of every container's name.
+    /// Which store this is: part of every run's name.
     pub installation: String,
     /// Jobs at once.
     pub max_concurrent: usize,

@@ -206,6 +206,11 @@ impl Holder<'_> {
         }
     }
 
+    /// The workspace of this job, for work off this thread.
+    pub(crate) fn workspace(&self) -> Workspace {
+        self.workspace.clone()
+    }
+
     /// Writes lines of a plugin or of the host to the job's log.
     pub(crate) async fn log(&self, job: &Job, lines: Vec<(Level, String)>) {
         if lines.is_empty() {

@@ -18,6 +18,7 @@ mod steps;
 
 mod agent;
 mod ending;
+mod listener;
 mod output;
 mod run_folder;
 mod tail;

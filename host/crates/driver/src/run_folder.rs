@@ -5,7 +5,6 @@
 //! RUN_DIR/0123456789abcdef/key.json    whose: for the reaper
 //!                         /token       the run's token for the gateway
 //!                         /staged      the task's files are in the workspace
-//!                         /told        up to which byte the output was logged
 //!                         /run/…       bound read-only: prompt.md, model.sock
 //!                         /out/…       the agent's: agent.jsonl, status.json
 //! ```
@@ -68,19 +67,6 @@ impl RunFolder {
     /// The run's token; the same after a restart, since the agent holds it.
     pub(crate) fn token(&self) -> io::Result<String> {
         fs::read_to_string(self.dir.join("token"))
-    }
-
-    /// Up to which byte the agent's output has been logged.
-    pub(crate) fn told(&self) -> u64 {
-        let text = fs::read_to_string(self.dir.join("told")).unwrap_or_default();
-        text.trim().parse().unwrap_or(0)
-    }
-
-    /// Notes up to which byte the agent's output has been logged.
-    pub(crate) fn set_told(&self, offset: u64) -> io::Result<()> {
-        let partial = self.dir.join("told.partial");
-        fs::write(&partial, offset.to_string())?;
-        fs::rename(&partial, self.dir.join("told"))
     }
 
     /// Whether the files of the task were staged: then they never are again, since the agent

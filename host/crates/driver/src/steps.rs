@@ -11,7 +11,7 @@ use pipeline::{
 use plugin_runtime::{CallContext, Served};
 use std::io::ErrorKind;
 use std::sync::Arc;
-use workspace::{Workspace, WorkspaceError};
+use workspace::WorkspaceError;
 
 impl Holder<'_> {
     pub(crate) async fn prompt(&self, job: &Job, reset: bool) -> Done {
@@ -67,7 +67,7 @@ impl Holder<'_> {
     /// The workspace, there and as the phase wants it.
     async fn set_up(&self, job: &Job, spec: &PhaseSpec, reset: bool) -> Result<(), Done> {
         let label = format!("r{}-{}", job.revision, spec.id);
-        let (workspace, keeps) = (self.workspace.clone(), spec.reset);
+        let (workspace, keeps) = (self.workspace(), spec.reset);
         let trees = self.driver.config.trees.clone();
         blocking(move || {
             workspace.create()?;
@@ -101,7 +101,7 @@ impl Holder<'_> {
         step: &str,
         outcomes: Vec<(Outcome, String)>,
     ) -> CallContext {
-        let workspace = self.workspace.clone();
+        let workspace = self.workspace();
         let folder = blocking(move || workspace.files()).await.ok();
         let limits = self.driver.config.trees.clone();
         context(
@@ -211,11 +211,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
                 source,
             })
         })
-}
-
-impl Holder<'_> {
-    /// The workspace of this job, for work off this thread.
-    pub(crate) fn workspace(&self) -> Workspace {
-        self.workspace.clone()
-    }
 }

@@ -25,8 +25,8 @@ pub(crate) struct Tail {
     pub(crate) output: Output,
 }
 
-/// Bytes that are read at once.
-const CHUNK: usize = 256 << 10;
+/// Bytes that are read at once, and told as one piece: few enough for one call of the store.
+const CHUNK: usize = 64 << 10;
 /// Bytes of a line that is looked at.
 const LINE: usize = 4 << 20;
 /// Lines of one run that are told.
@@ -46,7 +46,7 @@ impl Tail {
         }
     }
 
-    /// Up to which byte everything has been told, once what [`Tail::pump`] gave is stored.
+    /// Up to which byte all is told, once the store has what [`Tail::pump`] gave.
     pub(crate) fn offset(&self) -> u64 {
         (self.read - self.partial.len() as u64 - self.skipped).max(self.told_before)
     }

@@ -40,7 +40,8 @@ pub struct DockerConfig {
     pub image: String,
     /// What this runner starts in the image in place of its own entrypoint.
     pub command: Option<Vec<String>>,
-    /// Kept as a label: `list` shows no other installation's containers.
+    /// Which store this is. With the engine's id it is kept as a label: `list` shows no other
+    /// installation's containers.
     pub installation: String,
     /// For each folder that the engine sees elsewhere: its path here, and its path there.
     pub path_map: Vec<(PathBuf, PathBuf)>,
@@ -78,9 +79,14 @@ impl Docker {
 
     /// The engine's own id: a part of what tells installations apart.
     pub async fn engine_id(&self) -> Result<String, RunnerError> {
-        let info = self.engine.client().await?.info().await;
-        let info = info.map_err(failed("asking the engine for its id"))?;
-        Ok(info.id.unwrap_or_default())
+        Ok(self.engine.id().await?.to_owned())
+    }
+
+    /// The label of this installation's containers: store and engine, so that a copy of the
+    /// store that works on another engine takes none of these for its own.
+    async fn installation(&self) -> Result<String, RunnerError> {
+        let store = &self.config.installation;
+        Ok(format!("{store}.{}", self.engine.id().await?))
     }
 
     /// What stands under the name is started where it never was, and taken over.
@@ -92,7 +98,7 @@ impl Docker {
         };
         let labels = found.config.and_then(|config| config.labels);
         let installation = labels.and_then(|mut labels| labels.remove(create::INSTALLATION));
-        if installation.as_ref() != Some(&self.config.installation) {
+        if installation != Some(self.installation().await?) {
             return Err(RunnerError::BadSpec {
                 name: spec.name.clone(),
                 reason: "a container that isn't this installation's has its name; remove it with \
@@ -185,7 +191,7 @@ impl Runner for Docker {
     }
 
     async fn start(&self, spec: &RunSpec) -> Result<Box<dyn Run>, RunnerError> {
-        let body = create::body(&self.config, spec)?;
+        let body = create::body(&self.config, self.installation().await?, spec)?;
         let client = self.engine.client().await?;
         for _ in 0..LOOKS {
             // A container that ran always has its marker: looked at before each create.
@@ -217,7 +223,7 @@ impl Runner for Docker {
     }
 
     async fn list(&self) -> Result<Vec<Found>, RunnerError> {
-        let label = format!("{}={}", create::INSTALLATION, self.config.installation);
+        let label = format!("{}={}", create::INSTALLATION, self.installation().await?);
         let filters = HashMap::from([("label", vec![label.as_str()])]);
         let options = ListContainersOptionsBuilder::new()
             .all(true)

@@ -1,8 +1,8 @@
 //! What a driver needs of a store. It doesn't say how: see `postgres` and `sqlite`.
 
 use crate::{
-    Ask, Beat, Change, Claimed, Committed, Hold, HostReport, JobState, PipelineEntry, Site,
-    StoreError, Wake,
+    Appended, Ask, Beat, Change, Claimed, Committed, Hold, HostReport, JobState, Piece,
+    PipelineEntry, Site, StoreError, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{Digest, Event, HostId, JobId, LogLine};
@@ -44,6 +44,20 @@ pub trait DriverStore: Send + Sync + std::fmt::Debug {
         events: &[Event],
         lines: &[LogLine],
     ) -> Result<bool, StoreError>;
+
+    /// Adds what came of a piece of an agent's output, once: only where the piece begins at the
+    /// run's offset, which it moves to the piece's end in the same transaction. Else it changes
+    /// nothing and says where the offset stands.
+    async fn append_output(
+        &self,
+        hold: &Hold,
+        piece: &Piece,
+        events: &[Event],
+        lines: &[LogLine],
+    ) -> Result<Appended, StoreError>;
+
+    /// Up to which byte the output of this run was told: where a new holder's reader begins.
+    async fn output_at(&self, job: JobId, run: &str) -> Result<u64, StoreError>;
 
     /// Bytes by digest.
     async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;

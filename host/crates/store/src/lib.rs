@@ -24,9 +24,9 @@ pub use api::ApiStore;
 pub use driver::DriverStore;
 pub use error::StoreError;
 pub use model::{
-    Acted, Ask, Beat, Change, Claimed, Clock, Committed, Deleted, Filter, Hold, HostReport,
-    HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, PipelineEntry, Position,
-    Site, Submitted, TakeOver,
+    Acted, Appended, Ask, Beat, Change, Claimed, Clock, Committed, Deleted, Filter, Hold,
+    HostReport, HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, Piece,
+    PipelineEntry, Position, Site, Submitted, TakeOver,
 };
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;

@@ -5,17 +5,31 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 type Entry = (i64, &'static str, &'static str);
 
-const POSTGRES: &[Entry] = &[(
-    1,
-    "start",
-    include_str!("../../../../migrations/postgres/0001_start.sql"),
-)];
+const POSTGRES: &[Entry] = &[
+    (
+        1,
+        "start",
+        include_str!("../../../../migrations/postgres/0001_start.sql"),
+    ),
+    (
+        2,
+        "outputs",
+        include_str!("../../../../migrations/postgres/0002_outputs.sql"),
+    ),
+];
 
-const SQLITE: &[Entry] = &[(
-    1,
-    "start",
-    include_str!("../../../../migrations/sqlite/0001_start.sql"),
-)];
+const SQLITE: &[Entry] = &[
+    (
+        1,
+        "start",
+        include_str!("../../../../migrations/sqlite/0001_start.sql"),
+    ),
+    (
+        2,
+        "outputs",
+        include_str!("../../../../migrations/sqlite/0002_outputs.sql"),
+    ),
+];
 
 pub(crate) fn postgres() -> Migrator {
     migrator(POSTGRES)

@@ -149,6 +149,32 @@ pub enum Committed {
     CancelRequested,
 }
 
+/// A piece of what an agent printed: the bytes of its output that some events and lines came of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The run's name, or that of another output of it: each has an offset of its own.
+    pub run: String,
+    /// Where the piece begins: up to here the output was told before.
+    pub from: u64,
+    /// Where it ends; past `from`.
+    pub to: u64,
+}
+
+/// How an append of a piece ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Done, with the offset in the same transaction.
+    Done,
+    /// Nothing changed: the lease is another's, or the job rests.
+    LeaseLost,
+    /// Nothing changed: up to `at` the output was told, and the piece doesn't begin there. The
+    /// same piece again, as after an answer that was lost, ends so.
+    Stands {
+        /// Up to which byte the run's output was told.
+        at: u64,
+    },
+}
+
 /// What a reaper needs to know of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobState {

@@ -6,7 +6,6 @@ use crate::wake::Bell;
 use crate::{Clock, Options, StoreError, Wake, migrate};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Transaction};
-use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,6 +40,10 @@ macro_rules! event_columns {
 
 #[path = "sql/act.rs"]
 mod act;
+#[path = "sql/append.rs"]
+mod append;
+#[path = "sql/claim.rs"]
+mod claim;
 #[path = "sql/commit.rs"]
 mod commit;
 #[path = "sql/read.rs"]
@@ -52,8 +55,8 @@ mod rows;
 #[path = "sql/traits.rs"]
 mod traits;
 
-mod claim;
 mod events;
+mod holds;
 mod listen;
 
 type Store = Postgres;
@@ -133,29 +136,11 @@ impl Postgres {
         &self.pool
     }
 
-    fn now(&self) -> Option<i64> {
-        self.clock.fixed()
-    }
-
     /// Wakes this process at once and the others soon. Only after the commit.
     fn ring(&self, wakes: Vec<Wake>) {
         for wake in wakes {
             self.bell.ring(wake);
             self.wire.send(wake);
-        }
-    }
-
-    /// A call in its time. One that is cut off is rolled back with its connection.
-    async fn within<T>(
-        &self,
-        call: impl Future<Output = Result<T, Fault>> + Send,
-    ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.call_within, call).await {
-            Ok(answer) => answer.map_err(|fault| fault.at(&self.place)),
-            Err(_) => Err(StoreError::Away {
-                place: self.place.clone(),
-                what: format!("no answer in {} ms", self.call_within.as_millis()),
-            }),
         }
     }
 }
@@ -231,9 +216,4 @@ async fn lock_pipelines(conn: &mut Conn) -> Result<(), sqlx::Error> {
         .execute(conn)
         .await?;
     Ok(())
-}
-
-/// As SQL counts time.
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The owner of blobs that are no job's.
@@ -160,6 +162,21 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> 
         what: "a value to be stored".to_owned(),
         why: error.to_string(),
     })
+}
+
+/// As SQL counts time.
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// As SQL counts bytes. No file that a host reads is as long as what doesn't fit.
+pub(crate) fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The numbers of so many rows, the last of which has the number `last`.
+pub(crate) fn numbers(last: i64, count: usize) -> RangeInclusive<i64> {
+    last - i64::try_from(count).unwrap_or(i64::MAX) + 1..=last
 }
 
 /// A number that was a `u32` when it was written.

@@ -6,7 +6,6 @@ use crate::wake::Bell;
 use crate::{Clock, Options, StoreError, Wake, migrate};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool, Transaction};
-use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,6 +40,10 @@ macro_rules! event_columns {
 
 #[path = "sql/act.rs"]
 mod act;
+#[path = "sql/append.rs"]
+mod append;
+#[path = "sql/claim.rs"]
+mod claim;
 #[path = "sql/commit.rs"]
 mod commit;
 #[path = "sql/read.rs"]
@@ -52,8 +55,8 @@ mod rows;
 #[path = "sql/traits.rs"]
 mod traits;
 
-mod claim;
 mod events;
+mod holds;
 
 type Store = Sqlite;
 type Conn = SqliteConnection;
@@ -124,28 +127,10 @@ impl Sqlite {
         &self.readers
     }
 
-    fn now(&self) -> Option<i64> {
-        self.clock.fixed()
-    }
-
     /// Wakes this process: there is no other. Only after the commit.
     fn ring(&self, wakes: Vec<Wake>) {
         for wake in wakes {
             self.bell.ring(wake);
-        }
-    }
-
-    /// A call in its time. One that is cut off is rolled back.
-    async fn within<T>(
-        &self,
-        call: impl Future<Output = Result<T, Fault>> + Send,
-    ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.call_within, call).await {
-            Ok(answer) => answer.map_err(|fault| fault.at(&self.place)),
-            Err(_) => Err(StoreError::Away {
-                place: self.place.clone(),
-                what: format!("no answer in {} ms", self.call_within.as_millis()),
-            }),
         }
     }
 }
@@ -153,9 +138,4 @@ impl Sqlite {
 /// Nothing to lock: see [`lock!`].
 async fn lock_pipelines(_: &mut Conn) -> Result<(), sqlx::Error> {
     Ok(())
-}
-
-/// As SQL counts time.
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

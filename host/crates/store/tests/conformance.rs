@@ -13,6 +13,8 @@ mod claims;
 mod commits;
 #[path = "conformance/events.rs"]
 mod events;
+#[path = "conformance/outputs.rs"]
+mod outputs;
 #[path = "conformance/people.rs"]
 mod people;
 #[path = "conformance/postgres.rs"]
@@ -84,6 +86,11 @@ both! {
         pages_hold_each_job_once_while_others_come
         filters
         an_event_that_cant_be_read_holds_up_no_other;
+    outputs:
+        a_piece_is_told_once
+        a_piece_under_an_old_lease_changes_nothing
+        two_runs_dont_mix
+        the_same_piece_twice_at_once_is_told_once;
     people:
         the_same_request_makes_one_job
         the_same_request_twice_at_once_makes_one_job

@@ -117,6 +117,47 @@ async fn a_jobs_stream_ends_with_the_job_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_jobs_stream_goes_on_past_the_end_that_a_retry_undid() {
+    let host = Host::start().await;
+    let id = host.submit("a").await;
+    let mut held = host.claim().await;
+    fail(&mut held).await;
+    let retried = host.post(&format!("/api/jobs/{id}/retry"), "").await;
+    assert_eq!(retried.status, 202, "{:?}", retried.body);
+    let path = format!("/api/jobs/{id}/events?until=final");
+    let mut listener = Listener::open(&host, &path, None).await;
+    let types = listener.types(5).await;
+    assert_eq!(types[3..], ["job.failed", "job.queued"]);
+    // Open, and silent, while the job has work before it.
+    let mut held = host.claim().await;
+    fail(&mut held).await;
+    let mut last = Value::Null;
+    while let Some((place, event)) = listener.next().await {
+        assert!(place.parse::<u32>().unwrap() > 5, "{event}");
+        last = event["type"].clone();
+    }
+    assert_eq!(last, "job.failed");
+}
+
+#[tokio::test]
+async fn a_stream_that_has_all_of_a_final_job_ends_at_once() {
+    let host = Host::start().await;
+    let id = host.submit("a").await;
+    let mut held = host.claim().await;
+    fail(&mut held).await;
+    let path = format!("/api/jobs/{id}/events?until=final");
+    let mut listener = Listener::open(&host, &path, None).await;
+    let mut last = String::new();
+    while let Some((place, _)) = listener.next().await {
+        last = place;
+    }
+    let mut again = Listener::open(&host, &path, Some(&last)).await;
+    // Comments come all the while, so each of them would be in time.
+    let ended = tokio::time::timeout(DEADLINE, again.next()).await;
+    assert!(ended.expect("an end in time").is_none());
+}
+
+#[tokio::test]
 async fn the_stream_of_all_begins_now_and_goes_on_after_a_cut() {
     let host = Host::start().await;
     let before = host.submit("before").await;

@@ -35,6 +35,7 @@ const OPEN_FILES: i64 = 16_384;
 
 pub(super) fn body(
     config: &DockerConfig,
+    installation: String,
     spec: &RunSpec,
 ) -> Result<ContainerCreateBody, RunnerError> {
     let mut env = spec.env.clone();
@@ -52,7 +53,7 @@ pub(super) fn body(
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect(),
         ),
-        labels: Some(labels(&config.installation, &spec.key)),
+        labels: Some(labels(installation, &spec.key)),
         network_disabled: Some(true),
         host_config: Some(host_config(config, spec)?),
         ..ContainerCreateBody::default()
@@ -166,9 +167,9 @@ fn nano_cpus(cpus: f64) -> i64 {
     (cpus * 1e9) as i64
 }
 
-fn labels(installation: &str, key: &RunKey) -> HashMap<String, String> {
+fn labels(installation: String, key: &RunKey) -> HashMap<String, String> {
     let labels = [
-        (INSTALLATION, installation.to_owned()),
+        (INSTALLATION, installation),
         (JOB, key.job.to_string()),
         (REVISION, key.revision.to_string()),
         (PHASE, key.phase.clone()),
@@ -223,7 +224,7 @@ mod tests {
             task: "page".to_owned(),
             run: 4,
         };
-        let mut labels = labels("here", &key);
+        let mut labels = labels("here".to_owned(), &key);
         assert_eq!(super::key(&labels), Some(key));
         labels.insert(ATTEMPT.to_owned(), "many".to_owned());
         assert_eq!(super::key(&labels), None);

@@ -19,6 +19,7 @@ const ENGINE_LOG: &str = "The engine's log says more";
 pub(super) struct Engine {
     host: Option<String>,
     client: OnceCell<Docker>,
+    id: OnceCell<String>,
     pub(super) patience: Duration,
 }
 
@@ -27,6 +28,7 @@ impl Engine {
         Self {
             host,
             client: OnceCell::new(),
+            id: OnceCell::new(),
             patience,
         }
     }
@@ -40,6 +42,16 @@ impl Engine {
                 .await
         });
         client.await.map_err(failed("connecting to Docker Engine"))
+    }
+
+    /// Which engine this is, by its own account; asked for once, since it keeps it.
+    pub(super) async fn id(&self) -> Result<&str, RunnerError> {
+        let id = self.id.get_or_try_init(|| async {
+            let info = self.client().await?.info().await;
+            let info = info.map_err(failed("asking the engine for its id"))?;
+            Ok(info.id.unwrap_or_default())
+        });
+        Ok(id.await?)
     }
 
     fn connect(&self) -> Result<Docker, Error> {

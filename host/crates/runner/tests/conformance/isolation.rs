@@ -145,3 +145,47 @@ async fn an_engine_that_is_away_is_an_error_that_passes_and_names_the_mend() {
         "{said}"
     );
 }
+
+/// Whose a container is: the store's word and the engine's id, both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_of_the_same_store_on_another_engine_is_not_ours() {
+    let Some(stage) = Stage::docker().await else {
+        return;
+    };
+    let spec = stage.spec("exit 0");
+    run(&stage, &spec).await;
+    let engine = stage.client();
+    let id = engine.info().await.unwrap().id.unwrap();
+    assert!(!id.is_empty());
+    let standing = engine.inspect_container(&spec.name, None).await.unwrap();
+    let config = standing.config.unwrap();
+    let mut labels = config.labels.unwrap();
+    let label = labels.get_mut("gantry.installation").unwrap();
+    assert_eq!(*label, format!("{}.{id}", stage.installation));
+    // The same but for the engine, as a copied store's host made it elsewhere.
+    *label = format!("{}.another", stage.installation);
+    let mut copy = spec.clone();
+    copy.key.run = 2;
+    copy.name = copy.key.name(&stage.installation);
+    let body = bollard::models::ContainerCreateBody {
+        image: config.image,
+        cmd: Some(vec!["true".to_owned()]),
+        labels: Some(labels),
+        ..Default::default()
+    };
+    let options = bollard::query_parameters::CreateContainerOptionsBuilder::new();
+    let options = options.name(&copy.name).build();
+    engine.create_container(Some(options), body).await.unwrap();
+    let listed = stage.runner().list().await;
+    copy.run_dir = stage.path("elsewhere");
+    std::fs::create_dir(&copy.run_dir).unwrap();
+    let started = stage.runner().start(&copy).await;
+    engine.remove_container(&copy.name, None).await.unwrap();
+    let names: Vec<String> = listed.unwrap().into_iter().map(|run| run.name).collect();
+    assert_eq!(names, [spec.name]);
+    let error = started.err().expect("it isn't ours");
+    assert!(
+        error.to_string().contains("isn't this installation's"),
+        "{error}"
+    );
+}

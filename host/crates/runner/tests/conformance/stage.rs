@@ -113,6 +113,14 @@ impl Stage {
         }
     }
 
+    /// The engine itself, for what no runner would do.
+    pub(crate) fn client(&self) -> bollard::Docker {
+        match self.engine.as_ref().and_then(|engine| engine.host.as_ref()) {
+            Some(host) => bollard::Docker::connect_with_host(host).unwrap(),
+            None => bollard::Docker::connect_with_unix_defaults().unwrap(),
+        }
+    }
+
     /// Without an image, or without a command, as the runner's kind may lack it.
     pub(crate) fn broken_runner(&self) -> Box<dyn Runner> {
         match &self.engine {

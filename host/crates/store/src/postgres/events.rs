@@ -19,9 +19,8 @@ pub(super) async fn add(
     if told.is_empty() {
         return Ok(());
     }
-    let count = i64::try_from(told.len()).unwrap_or(i64::MAX);
     let seqs: Vec<i64> = match job {
-        Some(_) => (last - count + 1..=last).collect(),
+        Some(_) => rules::numbers(last, told.len()).collect(),
         None => vec![0; told.len()],
     };
     let kinds: Vec<String> = told.iter().map(|event| event.kind.word()).collect();
@@ -60,8 +59,7 @@ pub(super) async fn add_lines(
     if lines.is_empty() {
         return Ok(());
     }
-    let count = i64::try_from(lines.len()).unwrap_or(i64::MAX);
-    let seqs: Vec<i64> = (last - count + 1..=last).collect();
+    let seqs: Vec<i64> = rules::numbers(last, lines.len()).collect();
     let phases: Vec<_> = lines.iter().map(|l| l.phase.as_deref().map(text)).collect();
     let attempts: Vec<_> = lines.iter().map(|l| l.attempt.map(i64::from)).collect();
     let levels: Vec<&str> = lines.iter().map(|line| line.level.word()).collect();

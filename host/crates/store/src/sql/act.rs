@@ -194,6 +194,7 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
         "DELETE FROM slugs WHERE job = $1",
         "DELETE FROM events WHERE job = $1",
         "DELETE FROM logs WHERE job = $1",
+        "DELETE FROM outputs WHERE job = $1",
         "DELETE FROM blobs WHERE owner = $1",
         "DELETE FROM requests WHERE job = $1",
         "DELETE FROM jobs WHERE id = $1",

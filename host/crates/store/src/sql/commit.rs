@@ -5,7 +5,7 @@ use super::{Conn, Store, events};
 use crate::error::Fault;
 use crate::rules::{self, clean};
 use crate::{Change, Committed, Hold, OnCancel, StoreError};
-use pipeline::{Event, Job, LogLine, Publication, Status, Timestamp};
+use pipeline::{Job, Publication, Status, Timestamp};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 
@@ -159,36 +159,6 @@ async fn take_back(conn: &mut Conn, job: &Job) -> Result<bool, sqlx::Error> {
         }
     }
     Ok(any)
-}
-
-pub(super) async fn append(
-    store: &Store,
-    hold: &Hold,
-    told: &[Event],
-    lines: &[LogLine],
-) -> Result<bool, Fault> {
-    let told = rules::kept(told);
-    let mut tx = store.begin().await?;
-    let row = query(
-        "UPDATE jobs SET event_seq = event_seq + $1, log_seq = log_seq + $2 \
-         WHERE id = $3 AND lease = $4 AND host = $5 AND status = 'running' \
-         RETURNING event_seq, log_seq",
-    )
-    .bind(i64::try_from(told.len()).unwrap_or(i64::MAX))
-    .bind(i64::try_from(lines.len()).unwrap_or(i64::MAX))
-    .bind(hold.job.0)
-    .bind(hold.lease.0)
-    .bind(&hold.host.0)
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else { return Ok(false) };
-    events::add(store, &mut tx, Some(hold.job), row.try_get(0)?, &told).await?;
-    events::add_lines(store, &mut tx, hold.job, row.try_get(1)?, lines).await?;
-    tx.commit().await?;
-    if !told.is_empty() || !lines.is_empty() {
-        store.ring(vec![crate::Wake::Events(Some(hold.job))]);
-    }
-    Ok(true)
 }
 
 pub(super) async fn reserve_slug(

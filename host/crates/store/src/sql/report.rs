@@ -26,7 +26,7 @@ pub(super) async fn seen(
     ))
     .bind(&host.0)
     .bind(store.now())
-    .bind(super::millis(lease_time))
+    .bind(rules::millis(lease_time))
     .execute(conn)
     .await?;
     Ok(())

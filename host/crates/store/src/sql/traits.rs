@@ -1,19 +1,43 @@
-//! Both traits, word by word: each call in its time, each error with the place. No SQL here.
+//! Both traits, word by word: each call in its time, each error with the place. No SQL here; what
+//! a store is made of, and how it is opened, is each database's own.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Store, act, claim, commit, events, read, report};
+use super::{Store, act, append, claim, commit, events, holds, read, report};
+use crate::error::Fault;
 use crate::{
-    Acted, ApiStore, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore, Filter, Hold,
-    HostReport, HostState, JobState, NewJob, Page, PipelineEntry, Position, Site, StoreError,
-    Submitted, Wake,
+    Acted, ApiStore, Appended, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore, Filter,
+    Hold, HostReport, HostState, JobState, NewJob, Page, Piece, PipelineEntry, Position, Site,
+    StoreError, Submitted, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{
     Digest, Event, HostId, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::time::Duration;
 use tokio::sync::broadcast;
+
+impl Store {
+    /// What SQL is given as now: nothing, where it asks the database itself.
+    pub(super) fn now(&self) -> Option<i64> {
+        self.clock.fixed()
+    }
+
+    /// A call in its time. One that is cut off is rolled back.
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.call_within, call).await {
+            Ok(answer) => answer.map_err(|fault| fault.at(&self.place)),
+            Err(_) => Err(StoreError::Away {
+                place: self.place.clone(),
+                what: format!("no answer in {} ms", self.call_within.as_millis()),
+            }),
+        }
+    }
+}
 
 #[async_trait]
 impl DriverStore for Store {
@@ -41,7 +65,22 @@ impl DriverStore for Store {
         events: &[Event],
         lines: &[LogLine],
     ) -> Result<bool, StoreError> {
-        self.within(commit::append(self, hold, events, lines)).await
+        self.within(append::append(self, hold, events, lines)).await
+    }
+
+    async fn append_output(
+        &self,
+        hold: &Hold,
+        piece: &Piece,
+        events: &[Event],
+        lines: &[LogLine],
+    ) -> Result<Appended, StoreError> {
+        self.within(append::append_output(self, hold, piece, events, lines))
+            .await
+    }
+
+    async fn output_at(&self, job: JobId, run: &str) -> Result<u64, StoreError> {
+        self.within(append::output_at(self, job, run)).await
     }
 
     async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
@@ -63,7 +102,7 @@ impl DriverStore for Store {
     }
 
     async fn states(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobState>, StoreError> {
-        self.within(claim::states(self, jobs)).await
+        self.within(holds::states(self, jobs)).await
     }
 
     async fn published(&self) -> Result<Vec<Site>, StoreError> {

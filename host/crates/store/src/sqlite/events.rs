@@ -16,8 +16,7 @@ pub(super) async fn add(
     last: i64,
     told: &[&Event],
 ) -> Result<(), Fault> {
-    let first = last - i64::try_from(told.len()).unwrap_or(i64::MAX) + 1;
-    for (seq, event) in (first..).zip(told) {
+    for (seq, event) in rules::numbers(last, told.len()).zip(told) {
         query(concat!(
             "INSERT INTO events (job, seq, kind, at, phase, attempt, data) VALUES ($1, $2, $3, ",
             now!("$4"),
@@ -44,8 +43,7 @@ pub(super) async fn add_lines(
     last: i64,
     lines: &[LogLine],
 ) -> Result<(), Fault> {
-    let first = last - i64::try_from(lines.len()).unwrap_or(i64::MAX) + 1;
-    for (seq, line) in (first..).zip(lines) {
+    for (seq, line) in rules::numbers(last, lines.len()).zip(lines) {
         query(concat!(
             "INSERT INTO logs (job, seq, at, phase, attempt, level, line) VALUES ($1, $2, ",
             now!("$3"),

@@ -1,53 +1,21 @@
-//! How PostgreSQL gives jobs to hosts: rows are locked and skipped, and every statement is short.
-//! Which job comes first is in the statements; whether one is done well isn't known here.
+//! Who holds what, in PostgreSQL's words: rows are locked and skipped, and every statement is
+//! short. Which statement comes when is in `sql/claim`.
 
-use super::{Conn, Row, Store, millis, report, rows};
+use super::{Conn, Row, Store, rows};
 use crate::error::Fault;
-use crate::rules;
-use crate::{Ask, Beat, Claimed, Hold, JobState, TakeOver};
+use crate::rules::millis;
+use crate::{Ask, Beat, Hold, JobState, TakeOver};
 use pipeline::{HostId, JobId, Lease};
 use sqlx::{Row as _, query};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Fault> {
-    if ask.limit == 0 {
-        return Ok(Vec::new());
-    }
-    let mut tx = store.begin().await?;
-    let mut taken: Vec<(Row, bool)> = Vec::new();
-    if ask.take_over != TakeOver::None {
-        let found = take_over(store, &mut tx, ask).await?;
-        taken.extend(found.into_iter().map(|row| (row, true)));
-    }
-    let left = i64::from(ask.limit) - i64::try_from(taken.len()).unwrap_or(0);
-    if left > 0 {
-        make_ready(store, &mut tx).await?;
-        let found = take_ready(store, &mut tx, ask, left).await?;
-        taken.extend(found.into_iter().map(|row| (row, false)));
-    }
-    let mut claimed = Vec::with_capacity(taken.len());
-    for (row, rescued) in taken {
-        match rows::job(&row) {
-            Ok(job) => claimed.push(Claimed {
-                job,
-                lease: Lease(row.try_get("lease")?),
-                rescued,
-            }),
-            Err(Fault::Store(error)) => {
-                tracing::error!(%error, "a job is left to other hosts");
-                leave(store, &mut tx, row.try_get("id")?).await?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    tx.commit().await?;
-    rules::order(&mut claimed);
-    Ok(claimed)
-}
-
-async fn take_over(store: &Store, conn: &mut Conn, ask: &Ask) -> Result<Vec<Row>, sqlx::Error> {
+pub(super) async fn take_over(
+    store: &Store,
+    conn: &mut Conn,
+    ask: &Ask,
+) -> Result<Vec<Row>, sqlx::Error> {
     let (jobs, leases) = columns(&ask.held);
     let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
     query(concat!(
@@ -75,8 +43,7 @@ async fn take_over(store: &Store, conn: &mut Conn, ask: &Ask) -> Result<Vec<Row>
     .await
 }
 
-/// What waits and is due joins the ready ones, where priority and age are looked at.
-async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
+pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
     query(concat!(
         "UPDATE jobs SET ready = true WHERE id = ANY(ARRAY(SELECT id FROM jobs ",
         "WHERE status = 'waiting' AND NOT ready AND wait_until <= ",
@@ -90,7 +57,7 @@ async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn take_ready(
+pub(super) async fn take_ready(
     store: &Store,
     conn: &mut Conn,
     ask: &Ask,
@@ -117,31 +84,15 @@ async fn take_ready(
     .await
 }
 
-/// Puts back a claimed job that this version can't read: one bad row must not stop the others.
-async fn leave(store: &Store, conn: &mut Conn, job: Uuid) -> Result<(), sqlx::Error> {
-    query(concat!(
-        "UPDATE jobs SET status = 'waiting', ready = false, host = NULL, lease_until = NULL, ",
-        "wait_until = ",
-        now!("$1"),
-        " + $2 WHERE id = $3"
-    ))
-    .bind(store.now())
-    .bind(rules::UNREADABLE_PAUSE_MS)
-    .bind(job)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn heartbeat(
+/// Extends what is still held; only that is in the answer.
+pub(super) async fn extend(
     store: &Store,
+    conn: &mut Conn,
     host: &HostId,
-    holds: &[Hold],
+    held: &[Hold],
     lease_time: Duration,
-) -> Result<Vec<Beat>, Fault> {
-    let mut tx = store.begin().await?;
-    report::seen(store, &mut tx, host, lease_time).await?;
-    let (jobs, leases) = columns(holds);
+) -> Result<Vec<Beat>, sqlx::Error> {
+    let (jobs, leases) = columns(held);
     let found = query(concat!(
         "UPDATE jobs SET lease_until = ",
         now!("$1"),
@@ -154,9 +105,8 @@ pub(super) async fn heartbeat(
     .bind(jobs)
     .bind(leases)
     .bind(&host.0)
-    .fetch_all(&mut *tx)
+    .fetch_all(conn)
     .await?;
-    tx.commit().await?;
     let mut beats = Vec::with_capacity(found.len());
     for row in found {
         beats.push(Beat {

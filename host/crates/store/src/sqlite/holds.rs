@@ -1,58 +1,25 @@
-//! How SQLite gives jobs to its one process: the same order as `postgres::claim`, without locks
-//! on rows. Whether one is done well isn't known here.
+//! Who holds what, in SQLite's words: the same order as in `postgres::holds`, without locks on
+//! rows. Which statement comes when is in `sql/claim`.
 
-use super::{Conn, Row, Store, millis, read, report, rows};
+use super::{Conn, Row, Store, read};
 use crate::error::Fault;
-use crate::rules;
-use crate::{Ask, Beat, Claimed, Hold, JobState, TakeOver};
-use pipeline::{HostId, JobId, Lease};
+use crate::rules::{self, millis};
+use crate::{Ask, Beat, Hold, JobState, TakeOver};
+use pipeline::{HostId, JobId};
 use sqlx::{Row as _, query};
 use std::collections::HashMap;
 use std::time::Duration;
-use uuid::Uuid;
-
-pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Fault> {
-    if ask.limit == 0 {
-        return Ok(Vec::new());
-    }
-    let mut tx = store.begin().await?;
-    let mut taken: Vec<(Row, bool)> = Vec::new();
-    if ask.take_over != TakeOver::None {
-        let found = take_over(store, &mut tx, ask).await?;
-        taken.extend(found.into_iter().map(|row| (row, true)));
-    }
-    let left = i64::from(ask.limit) - i64::try_from(taken.len()).unwrap_or(0);
-    if left > 0 {
-        make_ready(store, &mut tx).await?;
-        let found = take_ready(store, &mut tx, ask, left).await?;
-        taken.extend(found.into_iter().map(|row| (row, false)));
-    }
-    let mut claimed = Vec::with_capacity(taken.len());
-    for (row, rescued) in taken {
-        match rows::job(&row) {
-            Ok(job) => claimed.push(Claimed {
-                job,
-                lease: Lease(row.try_get("lease")?),
-                rescued,
-            }),
-            Err(Fault::Store(error)) => {
-                tracing::error!(%error, "a job is left to a later version");
-                leave(store, &mut tx, row.try_get("id")?).await?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    tx.commit().await?;
-    rules::order(&mut claimed);
-    Ok(claimed)
-}
 
 /// A list as SQLite takes one: JSON.
 fn roots(ask: &Ask) -> Result<String, Fault> {
     Ok(rules::json(&ask.roots)?)
 }
 
-async fn take_over(store: &Store, conn: &mut Conn, ask: &Ask) -> Result<Vec<Row>, Fault> {
+pub(super) async fn take_over(
+    store: &Store,
+    conn: &mut Conn,
+    ask: &Ask,
+) -> Result<Vec<Row>, Fault> {
     let name = |hold: &Hold| format!("{}:{}", hold.job.0.simple(), hold.lease.0);
     let held: Vec<String> = ask.held.iter().map(name).collect();
     let found = query(concat!(
@@ -79,8 +46,7 @@ async fn take_over(store: &Store, conn: &mut Conn, ask: &Ask) -> Result<Vec<Row>
     Ok(found)
 }
 
-/// What waits and is due joins the ready ones, where priority and age are looked at.
-async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), Fault> {
+pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
     query(concat!(
         "UPDATE jobs SET ready = 1 WHERE status = 'waiting' AND ready = 0 AND wait_until <= ",
         now!("$1")
@@ -91,7 +57,7 @@ async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn take_ready(
+pub(super) async fn take_ready(
     store: &Store,
     conn: &mut Conn,
     ask: &Ask,
@@ -117,32 +83,16 @@ async fn take_ready(
     Ok(found)
 }
 
-/// Puts back a claimed job that this version can't read: one bad row must not stop the others.
-async fn leave(store: &Store, conn: &mut Conn, job: Uuid) -> Result<(), Fault> {
-    query(concat!(
-        "UPDATE jobs SET status = 'waiting', ready = 0, host = NULL, lease_until = NULL, ",
-        "wait_until = ",
-        now!("$1"),
-        " + $2 WHERE id = $3"
-    ))
-    .bind(store.now())
-    .bind(rules::UNREADABLE_PAUSE_MS)
-    .bind(job)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn heartbeat(
+/// Extends what is still held; only that is in the answer.
+pub(super) async fn extend(
     store: &Store,
+    conn: &mut Conn,
     host: &HostId,
-    holds: &[Hold],
+    held: &[Hold],
     lease_time: Duration,
-) -> Result<Vec<Beat>, Fault> {
-    let mut tx = store.begin().await?;
-    report::seen(store, &mut tx, host, lease_time).await?;
-    let mut beats = Vec::with_capacity(holds.len());
-    for hold in holds {
+) -> Result<Vec<Beat>, sqlx::Error> {
+    let mut beats = Vec::with_capacity(held.len());
+    for hold in held {
         let row = query(concat!(
             "UPDATE jobs SET lease_until = ",
             now!("$1"),
@@ -154,7 +104,7 @@ pub(super) async fn heartbeat(
         .bind(hold.job.0)
         .bind(hold.lease.0)
         .bind(&host.0)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut *conn)
         .await?;
         if let Some(row) = row {
             beats.push(Beat {
@@ -166,7 +116,6 @@ pub(super) async fn heartbeat(
             });
         }
     }
-    tx.commit().await?;
     Ok(beats)
 }
 

@@ -1,0 +1,242 @@
+//! Starting a run: what it is given, laid ready before; or adopting what stands under its name.
+//! What an agent may do is the runner's matter.
+
+use super::{Under, outcome};
+use crate::hold::{Done, Holder};
+use crate::listener::Listener;
+use crate::output::From;
+use crate::run_folder::RunFolder;
+use crate::steps::{blocking, broken, contradiction};
+use pipeline::{FailureKind, Job, PhaseSpec, PlannedTask, RunKey};
+use runner::{Places, RunSpec, RunnerError};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Beyond the agent's own time limit, before the runner steps in.
+const BACKSTOP: Duration = Duration::from_secs(15);
+
+impl Holder<'_> {
+    pub(super) async fn start(&self, job: &Job, key: &RunKey) -> Result<Under, Done> {
+        let (spec, task) = self.planned(job).await?;
+        let config = &self.driver.config;
+        let folder = RunFolder::of(&config.run_dir, key);
+        self.lay_ready(&folder, key, &task).await?;
+        let gate = self.open_gate(&folder, spec).await?;
+        let mut run_spec = self.run_spec(job, key, spec, &task, &folder);
+        if gate.is_some() {
+            self.add_model(&mut run_spec, &folder)?;
+        }
+        let listener = self.listener(key, &run_spec.name, &folder).await?;
+        let run = match self.driver.parts.runner.start(&run_spec).await {
+            Ok(run) => run,
+            Err(error) => return Err(not_run(key, &error)),
+        };
+        tracing::info!(job.id = %job.id, run.name = run_spec.name, adopted = run.adopted(), "agent runs");
+        Ok(Under {
+            run,
+            gate,
+            listener,
+            task,
+            folder,
+        })
+    }
+
+    async fn listener(
+        &self,
+        key: &RunKey,
+        name: &str,
+        folder: &RunFolder,
+    ) -> Result<Listener, Done> {
+        let from = From {
+            phase: key.phase.clone(),
+            attempt: key.attempt,
+            task: key.task.clone(),
+        };
+        let store = &self.driver.parts.store;
+        let begun = Listener::begin(store, &self.hold, name, &folder.out(), from).await;
+        begun.map_err(|error| {
+            tracing::warn!(job.id = %self.hold.job, %error, "how far output was told isn't known");
+            Done::broken(FailureKind::Interrupted, "the store was away")
+        })
+    }
+
+    /// The phase and the task that the cursor is in, as `prompt` planned it.
+    async fn planned<'j>(&self, job: &'j Job) -> Result<(&'j PhaseSpec, PlannedTask), Done> {
+        let position = (job.phase(), job.attempt(), job.at.map(|at| at.stage));
+        let (Some((spec, _)), Some(attempt), Some(pipeline::Stage::Agent { task })) = position
+        else {
+            return Err(contradiction());
+        };
+        let Some(kept) = &attempt.kept else {
+            return Err(contradiction());
+        };
+        let bytes = self.blob(kept).await?;
+        let tasks: Vec<PlannedTask> = serde_json::from_slice(&bytes)
+            .map_err(|error| Done::broken(FailureKind::Internal, format!("kept tasks: {error}")))?;
+        tasks
+            .into_iter()
+            .nth(task)
+            .map(|task| (spec, task))
+            .ok_or_else(contradiction)
+    }
+
+    /// The run's folder and, before the agent's first start, the staged files.
+    async fn lay_ready(
+        &self,
+        folder: &RunFolder,
+        key: &RunKey,
+        task: &PlannedTask,
+    ) -> Result<(), Done> {
+        let (folder, key, task) = (folder.clone(), key.clone(), task.clone());
+        let (workspace, owner) = (self.workspace(), self.workspace.owner());
+        let ready = blocking(move || {
+            workspace.create()?;
+            // A later run goes on with what the first one left.
+            let io = |source| workspace::WorkspaceError::Io {
+                path: "RUN_DIR".to_owned(),
+                source,
+            };
+            folder.prepare(&key, &task.prompt, owner).map_err(io)?;
+            if key.run == 1 && !folder.was_staged() {
+                workspace.files()?.write(&task.stage, owner)?;
+            }
+            folder.set_staged().map_err(io)
+        });
+        ready.await.map_err(|error| broken(&error))
+    }
+
+    async fn open_gate(
+        &self,
+        folder: &RunFolder,
+        spec: &PhaseSpec,
+    ) -> Result<Option<gateway::Run>, Done> {
+        let Some(gateway) = &self.driver.parts.gateway else {
+            return Ok(None);
+        };
+        let token = token(folder)?;
+        let owner = self.workspace.owner();
+        let opened = gateway.open(gateway::RunSpec {
+            socket_path: folder.run().join("model.sock"),
+            token,
+            models: vec![spec.model.clone()],
+            owner: owner.map(|owner| gateway::Owner {
+                uid: owner.uid,
+                gid: owner.gid,
+            }),
+            fence: self.driver.fence.watch(),
+        });
+        match opened.await {
+            Ok(run) => Ok(Some(run)),
+            Err(error) => Err(Done::broken(
+                FailureKind::Internal,
+                format!("gateway: {error}"),
+            )),
+        }
+    }
+
+    fn run_spec(
+        &self,
+        job: &Job,
+        key: &RunKey,
+        spec: &PhaseSpec,
+        task: &PlannedTask,
+        folder: &RunFolder,
+    ) -> RunSpec {
+        let config = &self.driver.config;
+        let mut limits = config.run_limits;
+        if let Some(bytes) = spec.memory {
+            limits.memory_bytes = bytes.min(config.most.memory_bytes);
+        }
+        if let Some(cpus) = spec.cpus {
+            limits.cpus = cpus.min(config.most.cpus);
+        }
+        let asked = task.options.timeout.map(Duration::from_secs);
+        let time_limit = asked.map_or(spec.timeout, |asked| asked.min(spec.timeout));
+        let mut run = RunSpec {
+            name: key.name(&config.installation),
+            key: key.clone(),
+            env: BTreeMap::new(),
+            workspace: self.workspace.files_path(),
+            run_dir: folder.run(),
+            out_dir: folder.out(),
+            session_dir: self.workspace.session_path(),
+            owner: runner::Owner {
+                uid: self.owner.uid,
+                gid: self.owner.gid,
+            },
+            limits,
+            time_limit: time_limit + BACKSTOP,
+        };
+        let places = self.driver.parts.runner.places(&run);
+        run.env = self.env(job, spec, task, &places, time_limit);
+        run.env
+            .insert("SESSION_ID".to_owned(), key.session().to_string());
+        run
+    }
+
+    /// The way to the model, for an agent that needs one.
+    fn add_model(&self, run: &mut RunSpec, folder: &RunFolder) -> Result<(), Done> {
+        let socket = self.driver.parts.runner.places(run).run.join("model.sock");
+        run.env.insert("MODEL_SOCKET".to_owned(), shown(&socket));
+        run.env.insert("MODEL_TOKEN".to_owned(), token(folder)?);
+        Ok(())
+    }
+
+    /// What the worker's contract promises an agent.
+    fn env(
+        &self,
+        job: &Job,
+        spec: &PhaseSpec,
+        task: &PlannedTask,
+        places: &Places,
+        time_limit: Duration,
+    ) -> BTreeMap<String, String> {
+        let permissions = task.options.permissions.unwrap_or(spec.permissions);
+        let mut env = BTreeMap::from([
+            ("PHASE", spec.id.clone()),
+            ("TASK", task.name.clone()),
+            ("JOB_ID", job.id.to_string()),
+            ("JOB_NAME", job.name.clone()),
+            ("JOB_PARAMS", Value::Object(job.params.clone()).to_string()),
+            ("WORKSPACE_DIR", shown(&places.workspace)),
+            ("PROMPT_FILE", shown(&places.run.join("prompt.md"))),
+            ("OUT_DIR", shown(&places.out)),
+            ("SESSION_DIR", shown(&places.session)),
+            ("MODEL", spec.model.clone()),
+            ("PERMISSIONS", permissions.word().to_owned()),
+            ("RESUME", "0".to_owned()),
+            ("TIMEOUT_SECONDS", time_limit.as_secs().to_string()),
+        ]);
+        if let Some(turns) = task.options.max_turns {
+            env.insert("MAX_TURNS", turns.to_string());
+        }
+        let own = env
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        own.chain(self.driver.config.agent_env.iter().cloned())
+            .collect()
+    }
+}
+
+/// The run's token, which the agent holds and the gateway knows.
+fn token(folder: &RunFolder) -> Result<String, Done> {
+    let broken = |error| Done::broken(FailureKind::Internal, format!("run token: {error}"));
+    folder.token().map_err(broken)
+}
+
+/// What it means that a run couldn't be started, adopted or waited for.
+fn not_run(key: &RunKey, error: &RunnerError) -> Done {
+    match error {
+        RunnerError::Vanished { .. } => {
+            outcome::used_up(key, error.failure_kind(), error.to_string())
+        }
+        // Nothing ran: the same name may be started again.
+        _ => Done::broken(error.failure_kind(), error.to_string()),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

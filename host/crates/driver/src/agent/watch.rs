@@ -1,0 +1,74 @@
+//! Watching a run: until it ends, or something is told from outside, what it prints is told.
+//! What the ending means is said in `outcome`.
+
+use super::{ASK_AGAIN, Under};
+use crate::hold::Holder;
+use crate::listener::Heard;
+use crate::signal::{Signal, told};
+use runner::{Ended, RunnerError};
+use std::time::Duration;
+
+/// How often an agent's output is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why the watch over a run ended.
+pub(super) enum Watched {
+    Ended(Ended),
+    /// It turned out that nothing ran, or that nothing is known of it any more.
+    Lost(RunnerError),
+    Told(Signal),
+}
+
+impl Holder<'_> {
+    /// Listens until the run ends or something is told from outside.
+    pub(super) async fn watch(&self, under: &mut Under) -> Watched {
+        let mut signal = self.signal.clone();
+        let Under { run, listener, .. } = under;
+        let mut wait = run.wait();
+        let mut look = LOOK;
+        loop {
+            tokio::select! {
+                biased;
+                told = told(&mut signal) => return Watched::Told(told),
+                ended = &mut wait => match ended {
+                    Ok(ended) => return Watched::Ended(ended),
+                    // It says nothing about the run: the engine may be back in a moment.
+                    Err(error @ (RunnerError::Engine { .. } | RunnerError::Io { .. })) => {
+                        tracing::warn!(job.id = %self.hold.job, %error, "a run can't be watched");
+                        drop(wait);
+                        tokio::time::sleep(ASK_AGAIN).await;
+                        wait = run.wait();
+                    }
+                    Err(error) => return Watched::Lost(error),
+                },
+                () = tokio::time::sleep(look) => look = match listener.listen(false).await {
+                    Heard::All => LOOK,
+                    Heard::Later => ASK_AGAIN,
+                    Heard::Lost => return Watched::Told(Signal::Lost),
+                },
+            }
+        }
+    }
+
+    /// Tells the rest of a run that has ended. None where this holder can't: the run stands until
+    /// its outcome is committed, so the next one begins where the store says.
+    pub(super) async fn hear_out(&self, under: &mut Under) -> Option<()> {
+        loop {
+            match under.listener.listen(true).await {
+                Heard::All => return Some(()),
+                Heard::Lost => return None,
+                Heard::Later => self.pause().await?,
+            }
+        }
+    }
+
+    /// Before the store is asked again. None where something is told meanwhile.
+    pub(super) async fn pause(&self) -> Option<()> {
+        let mut signal = self.signal.clone();
+        tokio::select! {
+            biased;
+            _ = told(&mut signal) => None,
+            () = tokio::time::sleep(ASK_AGAIN) => Some(()),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Telling the store what an agent prints, each piece once: the store keeps how far it was told,
+//! and is asked for it by whoever listens next. How long to listen is the holder's matter.
+
+use crate::output::{From, Told};
+use crate::tail::Tail;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Appended, DriverStore, Hold, Piece, StoreError};
+
+/// One holder's ear at one run.
+pub(crate) struct Listener {
+    store: Arc<dyn DriverStore>,
+    hold: Hold,
+    /// The run's name.
+    run: String,
+    out: PathBuf,
+    from: From,
+    tail: Tail,
+    /// Up to which byte the store has it.
+    told: u64,
+    /// What came of the bytes that were read after that.
+    news: Told,
+}
+
+/// How a look at the output ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The store has all that there was.
+    All,
+    /// The store doesn't answer, or says otherwise: the next look tells what is left.
+    Later,
+    /// The lease is lost: the next holder tells what is left.
+    Lost,
+}
+
+impl Listener {
+    /// Begins where the last holder got to, by the store.
+    pub(crate) async fn begin(
+        store: &Arc<dyn DriverStore>,
+        hold: &Hold,
+        run: &str,
+        out: &Path,
+        from: From,
+    ) -> Result<Self, StoreError> {
+        let told = store.output_at(hold.job, run).await?;
+        Ok(Self {
+            store: Arc::clone(store),
+            hold: hold.clone(),
+            run: run.to_owned(),
+            out: out.to_owned(),
+            tail: Tail::new(out, from.clone(), told),
+            from,
+            told,
+            news: Told::default(),
+        })
+    }
+
+    /// Tells what has been printed since the last time; at the end of the run also a last line
+    /// that has no end.
+    pub(crate) async fn listen(&mut self, to_the_end: bool) -> Heard {
+        loop {
+            // What couldn't be told the last time comes first, as the same piece.
+            let heard = self.tell().await;
+            if heard != Heard::All {
+                return heard;
+            }
+            if !self.read(to_the_end) {
+                return self.tell().await;
+            }
+        }
+    }
+
+    /// Reads on; whether there may be more.
+    fn read(&mut self, to_the_end: bool) -> bool {
+        let more = match self.tail.pump(&mut self.news) {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::debug!(run.name = self.run, %error, "no output to read");
+                false
+            }
+        };
+        if to_the_end && !more {
+            self.tail.finish(&mut self.news);
+        }
+        more
+    }
+
+    async fn tell(&mut self) -> Heard {
+        if self.news.is_empty() {
+            return Heard::All;
+        }
+        let piece = Piece {
+            run: self.run.clone(),
+            from: self.told,
+            to: self.tail.offset(),
+        };
+        let (events, logs) = (&self.news.events, &self.news.logs);
+        let appended = self.store.append_output(&self.hold, &piece, events, logs);
+        match appended.await {
+            Ok(Appended::Done) => self.told = piece.to,
+            // Done before, by an append whose answer was lost.
+            Ok(Appended::Stands { at }) if at == piece.to => self.told = at,
+            Ok(Appended::Stands { at }) => {
+                tracing::warn!(
+                    run.name = self.run,
+                    at,
+                    "output is read again from where the store has it"
+                );
+                self.told = at;
+                self.tail = Tail::new(&self.out, self.from.clone(), at);
+                self.news = Told::default();
+                return Heard::Later;
+            }
+            Ok(Appended::LeaseLost) => return Heard::Lost,
+            Err(error) if error.passes() => {
+                tracing::warn!(run.name = self.run, %error, "an agent's output isn't logged yet");
+                return Heard::Later;
+            }
+            // It would be refused each time.
+            Err(error) => tracing::warn!(run.name = self.run, %error, "output is left out"),
+        }
+        self.news = Told::default();
+        Heard::All
+    }
+
+    /// What the output came to.
+    pub(crate) fn into_output(self) -> crate::output::Output {
+        self.tail.output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline::{HostId, Job, JobId, PipelineSpec};
+    use std::fs::File;
+    use std::io::Write;
+    use std::time::{Duration, SystemTime};
+    use store::{ApiStore, Ask, NewJob, Options, Sqlite, TakeOver};
+
+    const DB: &str = "gantry.db";
+
+    /// A store, a held job, and the file that its agent prints to.
+    struct Bed {
+        dir: tempfile::TempDir,
+        store: Arc<Sqlite>,
+        file: File,
+    }
+
+    impl Bed {
+        async fn new() -> (Self, Hold) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Sqlite::open(&dir.path().join(DB), Options::default()).await;
+            let store = Arc::new(store.unwrap());
+            let spec = "name = \"game\"\n[[phase]]\nid = \"idea\"\nplugin = \"idea\"\n";
+            let spec = PipelineSpec::parse(spec).unwrap();
+            let id = JobId(uuid::Uuid::now_v7());
+            let job = Job::new(id, "work".into(), spec, SystemTime::now().into());
+            let idempotency = None;
+            store.submit(&NewJob { job, idempotency }).await.unwrap();
+            let file = File::create(dir.path().join("agent.jsonl")).unwrap();
+            let bed = Self { dir, store, file };
+            let hold = bed.claim().await;
+            (bed, hold)
+        }
+
+        /// As the host's first claim after a start, or its next one after it let go.
+        async fn claim(&self) -> Hold {
+            let ask = Ask {
+                host: HostId("h".into()),
+                roots: Vec::new(),
+                limit: 1,
+                lease_time: Duration::from_secs(60),
+                held: Vec::new(),
+                take_over: TakeOver::Own,
+            };
+            let claimed = self.store.claim(&ask).await.unwrap().remove(0);
+            Hold {
+                job: claimed.job.id,
+                lease: claimed.lease,
+                host: ask.host,
+            }
+        }
+
+        async fn listener(&self, hold: &Hold) -> Listener {
+            let store = Arc::clone(&self.store) as Arc<dyn DriverStore>;
+            let from = From {
+                phase: "idea".into(),
+                attempt: 1,
+                task: "idea".into(),
+            };
+            let begun = Listener::begin(&store, hold, "run", self.dir.path(), from);
+            begun.await.unwrap()
+        }
+
+        fn print(&mut self, text: &str) {
+            self.file.write_all(text.as_bytes()).unwrap();
+        }
+
+        /// The same store, but too short of time for thousands of statements: it counts as away.
+        async fn hasty(&self) -> Arc<dyn DriverStore> {
+            loop {
+                let options = Options {
+                    call_within: Duration::from_millis(10),
+                    ..Options::default()
+                };
+                // Opening a connection may take as long.
+                if let Ok(store) = Sqlite::open(&self.dir.path().join(DB), options).await {
+                    return Arc::new(store);
+                }
+            }
+        }
+
+        async fn logged(&self, hold: &Hold) -> Vec<String> {
+            let lines = self.store.logs(hold.job, 0, 10_000).await.unwrap();
+            lines.into_iter().map(|line| line.text).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crash_after_an_append_repeats_nothing_and_loses_nothing() {
+        let (mut bed, old) = Bed::new().await;
+        let mut first = bed.listener(&old).await;
+        bed.print("one\ntw");
+        assert_eq!(first.listen(false).await, Heard::All);
+        // The append is committed. Of this process nothing is left, here or on disk.
+        let new = bed.claim().await;
+        let mut second = bed.listener(&new).await;
+        bed.print("o\n{\"type\":\"result\",\"result\":\"done\"}\nlast");
+        assert_eq!(second.listen(true).await, Heard::All);
+        // And once more, after the end.
+        let newest = bed.claim().await;
+        let mut third = bed.listener(&newest).await;
+        assert_eq!(third.listen(true).await, Heard::All);
+        assert_eq!(bed.logged(&new).await, ["one", "two", "last"]);
+        assert_eq!(third.into_output().answer, "done");
+        // Nor does one who wasn't dead after all.
+        assert_eq!(first.listen(true).await, Heard::Lost);
+        assert_eq!(bed.logged(&new).await, ["one", "two", "last"]);
+    }
+
+    #[tokio::test]
+    async fn an_append_whose_answer_was_lost_is_not_repeated() {
+        let (mut bed, hold) = Bed::new().await;
+        let (mut first, mut second) = (bed.listener(&hold).await, bed.listener(&hold).await);
+        bed.print("one\n");
+        assert_eq!(first.listen(false).await, Heard::All);
+        // To the second one it is as if it had said this and heard no answer.
+        assert_eq!(second.listen(false).await, Heard::All);
+        bed.print("two\n");
+        assert_eq!(second.listen(false).await, Heard::All);
+        // The first one comes back with more than the store lacks.
+        bed.print("three\n");
+        assert_eq!(first.listen(false).await, Heard::Later);
+        assert_eq!(first.listen(false).await, Heard::All);
+        assert_eq!(bed.logged(&hold).await, ["one", "two", "three"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_store_that_was_away_missed_is_told_later() {
+        let (mut bed, hold) = Bed::new().await;
+        let mut listener = bed.listener(&hold).await;
+        listener.store = bed.hasty().await;
+        let lines: Vec<String> = (0..5_000).map(|n| format!("line {n}")).collect();
+        bed.print(&(lines.join("\n") + "\n"));
+        for _ in 0..2 {
+            assert_eq!(listener.listen(false).await, Heard::Later);
+        }
+        assert!(bed.logged(&hold).await.is_empty());
+        listener.store = Arc::clone(&bed.store) as Arc<dyn DriverStore>;
+        bed.print("last");
+        assert_eq!(listener.listen(true).await, Heard::All);
+        assert_eq!(
+            bed.logged(&hold).await,
+            [lines, vec!["last".to_owned()]].concat()
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Giving jobs to hosts, and keeping them there: what is asked in which order, and what the
+//! answer is. How rows are chosen and locked is each database's own: see `holds` of both.
+// Compiled once for each database: `super` is `postgres` or `sqlite`.
+
+use super::{Conn, Row, Store, holds, report, rows};
+use crate::error::Fault;
+use crate::rules;
+use crate::{Ask, Beat, Claimed, Hold, TakeOver};
+use pipeline::{HostId, Lease};
+use sqlx::{Row as _, query};
+use std::time::Duration;
+use uuid::Uuid;
+
+pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Fault> {
+    if ask.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let mut tx = store.begin().await?;
+    let mut taken: Vec<(Row, bool)> = Vec::new();
+    if ask.take_over != TakeOver::None {
+        let found = holds::take_over(store, &mut tx, ask).await?;
+        taken.extend(found.into_iter().map(|row| (row, true)));
+    }
+    let left = i64::from(ask.limit) - i64::try_from(taken.len()).unwrap_or(0);
+    if left > 0 {
+        // What waits and is due joins the ready ones, where priority and age are looked at.
+        holds::make_ready(store, &mut tx).await?;
+        let found = holds::take_ready(store, &mut tx, ask, left).await?;
+        taken.extend(found.into_iter().map(|row| (row, false)));
+    }
+    let mut claimed = Vec::with_capacity(taken.len());
+    for (row, rescued) in taken {
+        match rows::job(&row) {
+            Ok(job) => claimed.push(Claimed {
+                job,
+                lease: Lease(row.try_get("lease")?),
+                rescued,
+            }),
+            Err(Fault::Store(error)) => {
+                tracing::error!(%error, "a job is left to hosts that can read it");
+                leave(store, &mut tx, row.try_get("id")?).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    tx.commit().await?;
+    rules::order(&mut claimed);
+    Ok(claimed)
+}
+
+/// Puts back a claimed job that this version can't read: one bad row must not stop the others.
+async fn leave(store: &Store, conn: &mut Conn, job: Uuid) -> Result<(), sqlx::Error> {
+    query(concat!(
+        "UPDATE jobs SET status = 'waiting', ready = false, host = NULL, lease_until = NULL, ",
+        "wait_until = ",
+        now!("$1"),
+        " + $2 WHERE id = $3"
+    ))
+    .bind(store.now())
+    .bind(rules::UNREADABLE_PAUSE_MS)
+    .bind(job)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn heartbeat(
+    store: &Store,
+    host: &HostId,
+    held: &[Hold],
+    lease_time: Duration,
+) -> Result<Vec<Beat>, Fault> {
+    let mut tx = store.begin().await?;
+    report::seen(store, &mut tx, host, lease_time).await?;
+    let beats = holds::extend(store, &mut tx, host, held, lease_time).await?;
+    tx.commit().await?;
+    Ok(beats)
+}
