@@ -1,5 +1,5 @@
-// The plugins that serve, how they do, and the files that were refused, with the reason. It changes
-// nothing: files come in through the plugin folder or `gantry plugin push`.
+// The plugins that serve, how they do, and the files that were refused, with the reason. What serves
+// can be rolled back, and a hold be lifted; files come in through the plugin folder.
 
 import { call, isGone } from "./api.js";
 import { h, show, soon } from "./dom.js";
@@ -11,7 +11,8 @@ const REFRESH_MS = 15_000;
 
 export function pluginsView(root, { signal }) {
   const body = h("div", { class: "stack" });
-  root.append(heading("Plugins"), body);
+  const said = h("p", { class: "said", role: "alert" });
+  root.append(heading("Plugins"), said, body);
   show(body, loading());
 
   async function load() {
@@ -33,8 +34,19 @@ export function pluginsView(root, { signal }) {
     clearInterval(poll);
     refresh.stop();
   });
-  root.addEventListener("click", (event) => {
-    if (event.target.closest("[data-act=again]")) load();
+  root.addEventListener("click", async (event) => {
+    if (event.target.closest("[data-act=again]")) return load();
+    const button = event.target.closest("button[data-act]");
+    if (!button) return;
+    button.disabled = true;
+    try {
+      await call("POST", `/api/plugins/${button.dataset.plugin}/${button.dataset.act}`, { signal });
+      said.textContent = "";
+    } catch (error) {
+      if (!isGone(error)) said.textContent = error.message;
+      button.disabled = false;
+    }
+    refresh();
   }, { signal });
   load();
   return {
@@ -54,7 +66,7 @@ function refusals(refused) {
 }
 
 function card(plugin) {
-  const { name, version, digest, kind, steps, state, generation, calls, faults, reason } = plugin;
+  const { name, version, digest, kind, steps, state, generation, calls, faults, held } = plugin;
   const numbers = [
     ["Calls", count(calls ?? NaN)],
     ["Faults", count(faults ?? NaN), faults > 0 && "bad"],
@@ -65,9 +77,17 @@ function card(plugin) {
     h("div", { class: "phase-head" }, h("h2", {}, name), h("span", { class: "dim" }, version), pill(state)),
     h("p", { class: "tags" }, kind && h("span", { class: "tag" }, kind), (steps ?? []).map((step) => h("span", { class: "tag" }, step))),
     h("dl", { class: "numbers" }, numbers.map(([term, value, tone]) => h("div", {}, h("dt", {}, term), h("dd", { "data-tone": tone }, value)))),
-    reason && h("p", { class: "notice said", "data-tone": "warn" }, reason),
+    held && h("p", { class: "notice said", "data-tone": "warn" }, held),
     plugin.last_error && h("details", { "data-key": "error" }, h("summary", {}, "Last error"), h("pre", { tabindex: "0" }, plugin.last_error)),
-    h("p", { class: "dim meta" }, generation !== undefined && h("span", {}, `generation ${generation}`), digest && h("code", { title: digest }, digest.replace(/^sha256:/, "").slice(0, 12))));
+    h("p", { class: "dim meta" }, generation !== undefined && h("span", {}, `generation ${generation}`), digest && h("code", { title: digest }, digest.replace(/^sha256:/, "").slice(0, 12)), plugin.interface && h("span", {}, `interface ${plugin.interface}`)),
+    action(plugin));
+}
+
+// What a person can do about it: take back what serves, or let a held one serve again.
+function action({ name, state }) {
+  const acts = { serving: ["rollback", "Roll back"], "rolled-back": ["release", "Release"], quarantined: ["release", "Release"] };
+  const act = acts[state];
+  return act && h("p", {}, h("button", { type: "button", class: "button small", "data-act": act[0], "data-plugin": name }, act[1]));
 }
 
 function none() {

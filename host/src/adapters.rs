@@ -7,7 +7,7 @@ use pipeline::{Digest, Job, PluginHold, PluginPin, RecordedCall};
 use plugin_runtime::Archive;
 use std::fs::File;
 use std::sync::Arc;
-use store::{DriverStore, StoreError};
+use store::{DriverStore, PluginStore, StoreError};
 use workspace::{Folder, RelativePath, Root, TreeLimits, WorkspaceError};
 
 /// The workspaces of this host, read-only.
@@ -73,19 +73,54 @@ fn files_error(error: WorkspaceError) -> FilesError {
     }
 }
 
+/// Recorded calls that a new version is tried on.
+const TRIED: u32 = 50;
+
 /// The store as the plugins' memory.
-pub(crate) struct PluginMemory(pub(crate) Arc<dyn DriverStore>);
+pub(crate) struct PluginMemory {
+    pub(crate) store: Arc<dyn DriverStore>,
+    pub(crate) plugins: Arc<dyn PluginStore>,
+}
 
 #[async_trait]
 impl Archive for PluginMemory {
     async fn put(&self, file: &str, pin: &PluginPin, bytes: &[u8]) -> Result<(), String> {
-        let kept = self.0.put_blob(bytes).await.map_err(told)?;
-        tracing::debug!(plugin.file = file, plugin.name = pin.name, digest = %kept, "kept");
-        Ok(())
+        self.plugins.accepted(file, pin, bytes).await.map_err(told)
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, String> {
-        self.0.blob(digest).await.map_err(told)
+        self.store.blob(digest).await.map_err(told)
+    }
+
+    async fn history(&self, file: &str) -> Result<Vec<PluginPin>, String> {
+        let held = self.plugins.held_by(file).await.map_err(told)?;
+        Ok(held.into_iter().map(|generation| generation.pin).collect())
+    }
+
+    async fn forget(&self, file: &str) -> Result<(), String> {
+        self.plugins.forget_file(file).await.map_err(told)
+    }
+
+    async fn holds(&self) -> Result<Vec<PluginHold>, String> {
+        self.plugins.holds().await.map_err(told)
+    }
+
+    async fn calls(&self, name: &str) -> Result<Vec<RecordedCall>, String> {
+        self.plugins.recorded(name, TRIED).await.map_err(told)
+    }
+}
+
+/// No memory at all, for a file that is only looked at.
+pub(crate) struct NoMemory;
+
+#[async_trait]
+impl Archive for NoMemory {
+    async fn put(&self, _file: &str, _pin: &PluginPin, _bytes: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn get(&self, _digest: &Digest) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
     }
 
     async fn history(&self, _file: &str) -> Result<Vec<PluginPin>, String> {

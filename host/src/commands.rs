@@ -2,9 +2,9 @@
 
 mod check;
 mod jobs;
+mod plugins;
 
-use crate::cli::{Cli, Command, Pipeline, Plugin};
-use crate::client::Client;
+use crate::cli::{Cli, Command, Pipeline};
 use crate::settings::{Layers, Settings};
 use crate::{serve, show};
 use anyhow::{Context, Result};
@@ -58,11 +58,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => jobs::act(&args, "cancel").await,
         Command::Retry(args) => jobs::act(&args, "retry").await,
         Command::Logs(args) => jobs::logs(&args).await,
-        Command::Plugin(Plugin::List(server)) => {
-            let plugins = Client::new(&server)?.get("/api/plugins").await?;
-            show::answer(server.json, &plugins, show::plugins);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Plugin(plugin) => plugins::run(plugin).await,
         Command::Pipeline(Pipeline::Check { file }) => {
             let text =
                 std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;

@@ -1,8 +1,9 @@
 //! The choice of parts: which store, which runner, which agent. The only place that names them.
 
+use crate::adapters::PluginMemory;
 use crate::cli;
 use crate::data::Data;
-use crate::settings::{RunnerChoice, Settings};
+use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
@@ -12,23 +13,33 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{ApiStore, DriverStore, Options, Postgres, Sqlite};
+use store::{ApiStore, DriverStore, Options, PluginStore, Postgres, Sqlite};
 
-/// A store, as both of its users see it.
+/// A store, as each of its users sees it.
 #[derive(Clone)]
 pub(crate) struct Stores {
     pub(crate) driver: Arc<dyn DriverStore>,
     pub(crate) api: Arc<dyn ApiStore>,
+    pub(crate) plugins: Arc<dyn PluginStore>,
     pub(crate) name: &'static str,
 }
 
 impl Stores {
-    fn both<S: DriverStore + ApiStore + 'static>(store: S, name: &'static str) -> Self {
+    fn of<S: DriverStore + ApiStore + PluginStore + 'static>(store: S, name: &'static str) -> Self {
         let store = Arc::new(store);
         Self {
             driver: Arc::clone(&store) as Arc<dyn DriverStore>,
+            plugins: Arc::clone(&store) as Arc<dyn PluginStore>,
             api: store,
             name,
+        }
+    }
+
+    /// The store as the plugins' memory.
+    pub(crate) fn plugin_memory(&self) -> PluginMemory {
+        PluginMemory {
+            store: Arc::clone(&self.driver),
+            plugins: Arc::clone(&self.plugins),
         }
     }
 }
@@ -42,11 +53,11 @@ pub(crate) async fn store(settings: &Settings, role: cli::Role) -> Result<Stores
         }
         let path = PathBuf::from(path.trim_start_matches("//"));
         let store = Sqlite::open(&path, Options::default()).await?;
-        return Ok(Stores::both(store, "SQLite"));
+        return Ok(Stores::of(store, "SQLite"));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let store = Postgres::connect(url, Options::default()).await?;
-        return Ok(Stores::both(store, "PostgreSQL"));
+        return Ok(Stores::of(store, "PostgreSQL"));
     }
     let scheme = url.split(':').next().unwrap_or_default();
     bail!("DATABASE_URL begins with `{scheme}:`: must be `sqlite:PATH` or `postgres://…`")
@@ -64,6 +75,7 @@ pub(crate) async fn plugins(
         sources,
         cache_dir: data.cache.join("plugins"),
         limits: CallLimits::default(),
+        replay_gate: settings.replay == Replay::Gate,
         compiler: Compiler::Child {
             exe: this_program()?,
             args: vec![cli::COMPILE.into()],
@@ -73,6 +85,24 @@ pub(crate) async fn plugins(
     Plugins::open(config, archive)
         .await
         .context("the plugin folders")
+}
+
+/// Plugins that are only looked at: nothing is watched, and nothing serves.
+pub(crate) async fn examiner(scratch: &Path, archive: Arc<dyn Archive>) -> Result<Plugins> {
+    let config = Config {
+        sources: Vec::new(),
+        cache_dir: scratch.join("compiled"),
+        limits: CallLimits::default(),
+        replay_gate: false,
+        compiler: Compiler::Child {
+            exe: this_program()?,
+            args: vec![cli::COMPILE.into()],
+        },
+        rescan: Duration::from_secs(3600),
+    };
+    Plugins::open(config, archive)
+        .await
+        .context("the sandbox of plugins")
 }
 
 /// The folder of the plugins that come with Gantry: beside the program, above it where cargo

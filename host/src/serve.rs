@@ -1,12 +1,12 @@
 //! `gantry serve`: puts the parts together, runs them until a signal, and takes them apart.
 
-use crate::adapters::{PluginMemory, SitePages, Workspaces};
+use crate::adapters::{SitePages, Workspaces};
 use crate::assets;
 use crate::cli::{self, Role};
 use crate::data::Data;
 use crate::parts::{self, Stores};
 use crate::pipelines::Pipelines;
-use crate::settings::Settings;
+use crate::settings::{Replay, Settings};
 use anyhow::{Context, Result};
 use api::{Api, ApiConfig, Secret};
 use driver::{Driver, DriverConfig, MostLimits, Parts};
@@ -113,7 +113,7 @@ async fn drive(
         // It may be back in a moment: jobs wait, and say for what.
         Err(error) => tracing::error!(%error, "no agent can run for now"),
     }
-    let archive = Arc::new(PluginMemory(Arc::clone(&stores.driver)));
+    let archive = Arc::new(stores.plugin_memory());
     let plugins = parts::plugins(settings, data, archive).await?;
     if plugins.reports().is_empty() {
         tracing::warn!(
@@ -141,12 +141,15 @@ async fn drive(
         owners: agent.owners,
         agent: agent.about,
         limits: Limits::default(),
+        blame: settings.blame,
+        record: settings.replay != Replay::Off,
         trees: TreeLimits::default(),
         agent_env: vec![("DEMO_PACE_MS".to_owned(), settings.demo_pace_ms.to_string())],
         orphan_age: ORPHAN_AGE,
     };
     let parts = Parts {
         store: Arc::clone(&stores.driver),
+        plugin_store: Arc::clone(&stores.plugins),
         plugins,
         runner: agent.runner,
         gateway: agent.gateway,
@@ -189,6 +192,7 @@ fn api(
     Api::new(
         config,
         Arc::clone(&stores.api),
+        Arc::clone(&stores.plugins),
         Arc::new(files),
         Arc::new(pages),
         assets::GALLERY,

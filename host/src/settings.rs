@@ -5,4 +5,4 @@ mod layers;
 mod values;
 
 pub(crate) use layers::{Layers, NAMES};
-pub(crate) use values::{RunnerChoice, Settings};
+pub(crate) use values::{Replay, RunnerChoice, Settings};

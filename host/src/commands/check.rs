@@ -2,7 +2,6 @@
 //! It starts no job and changes no state, but for tables that a new store needs.
 
 use super::FAILED;
-use crate::adapters::PluginMemory;
 use crate::cli::{Check, Role};
 use crate::data::Data;
 use crate::settings::{NAMES, Settings};
@@ -87,7 +86,7 @@ async fn look(settings: &Settings, findings: &mut Findings) {
     };
     findings.fine("store", format!("{} at {shown}", stores.name));
     look_at_pipelines(settings, findings);
-    let archive = Arc::new(PluginMemory(Arc::clone(&stores.driver)));
+    let archive = Arc::new(stores.plugin_memory());
     match parts::plugins(settings, &data, archive).await {
         Err(error) => findings.wrong("plugins", format!("{error:#}")),
         Ok(plugins) => {

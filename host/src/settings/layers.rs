@@ -26,6 +26,14 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ),
     ("PLUGIN_DIR", "the watched folder of plugins"),
     ("BUILTIN_PLUGIN_DIR", "the plugins that come with Gantry"),
+    (
+        "PLUGIN_REPLAY",
+        "off, record or gate: recorded calls of plugins",
+    ),
+    (
+        "PLUGIN_FAULTS",
+        "when faults take a plugin back, as JOBS/TIME",
+    ),
     ("PIPELINE_DIR", "the watched folder of pipelines"),
     ("WORKSPACE_PATH", "where the workspaces are"),
     (

@@ -3,6 +3,7 @@
 use super::Layers;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
+use pipeline::BlameRule;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) plugin_dir: PathBuf,
     pub(crate) builtin_plugin_dir: Option<PathBuf>,
+    pub(crate) replay: Replay,
+    pub(crate) blame: BlameRule,
     pub(crate) pipeline_dir: PathBuf,
     pub(crate) workspaces: Pair,
     pub(crate) run_dir: Pair,
@@ -57,6 +60,16 @@ pub(crate) enum RunnerChoice {
     Auto,
     Docker,
     Process,
+}
+
+/// What `PLUGIN_REPLAY` says of plugins' calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// They aren't recorded.
+    Off,
+    Record,
+    /// Also, a file that does worse on them than what serves is refused.
+    Gate,
 }
 
 impl Settings {
@@ -111,6 +124,8 @@ impl Settings {
                 .get("BUILTIN_PLUGIN_DIR")?
                 .map(|p| absolute(&p))
                 .transpose()?,
+            replay: replay(layers.get("PLUGIN_REPLAY")?.as_deref())?,
+            blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
             workspaces: pair("WORKSPACE_PATH", "workspaces")?,
             run_dir: pair("RUN_DIR", "run")?,
@@ -233,6 +248,36 @@ fn runner(text: Option<&str>) -> Result<RunnerChoice> {
     }
 }
 
+fn replay(text: Option<&str>) -> Result<Replay> {
+    match text {
+        Some("off") => Ok(Replay::Off),
+        None | Some("record") => Ok(Replay::Record),
+        Some("gate") => Ok(Replay::Gate),
+        Some(other) => bail!("PLUGIN_REPLAY=`{other}`: must be `off`, `record` or `gate`"),
+    }
+}
+
+/// `JOBS/TIME`, such as `3/10m`.
+fn blame(text: Option<&str>) -> Result<BlameRule> {
+    let Some(text) = text else {
+        return Ok(BlameRule::default());
+    };
+    let wrong = || {
+        anyhow!(
+            "PLUGIN_FAULTS=`{text}`: must be jobs and a time, such as 3/10m: 2 to 100 jobs within 1m to 24h"
+        )
+    };
+    let (jobs, within) = text.split_once('/').ok_or_else(wrong)?;
+    let jobs: usize = jobs.trim().parse().map_err(|_| wrong())?;
+    let within = pipeline::parse_duration(within.trim()).ok_or_else(wrong)?;
+    let fits = (2..=100).contains(&jobs)
+        && (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&within);
+    match fits {
+        true => Ok(BlameRule { jobs, within }),
+        false => Err(wrong()),
+    }
+}
+
 /// A command line of plain words; quoting is more than a setting should need.
 fn words(line: &str) -> Result<Vec<String>> {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -290,6 +335,9 @@ mod tests {
             ("WORKER_MEMORY=2", "such as 512MiB"),
             ("BIND=0.0.0.0", "API_TOKEN"),
             ("WORKER_COMMAND= ", "WORKER_COMMAND is empty"),
+            ("PLUGIN_REPLAY=on", "must be `off`, `record` or `gate`"),
+            ("PLUGIN_FAULTS=1/10m", "such as 3/10m"),
+            ("PLUGIN_FAULTS=3", "such as 3/10m"),
         ] {
             let error = format!("{:#}", settings(&[pair]).unwrap_err());
             assert!(error.contains(said), "{pair}: {error}");

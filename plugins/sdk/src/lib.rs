@@ -63,6 +63,14 @@
 #[doc(hidden)]
 pub mod bindings;
 
+#[cfg(any(target_arch = "wasm32", test))]
+mod arena;
+
+// A plugin that brings an allocator of its own can't link: this one knows what a call is.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: arena::Allocator = arena::Allocator::new();
+
 mod export;
 pub use export::{Deploy, Describe, Prompt, SelfTest, Validate};
 

@@ -111,6 +111,7 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
         params,
         priority,
         group: from.group,
+        submitter: shared.submitter.clone(),
         ..Job::new(JobId(Uuid::now_v7()), from.name, spec, now)
     };
     Ok(job.not_before(run_at))

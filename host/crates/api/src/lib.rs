@@ -43,7 +43,7 @@ use gallery::Gallery;
 use observe::Requests;
 use problem::{Code, Problem};
 use std::sync::Arc;
-use store::ApiStore;
+use store::{ApiStore, PluginStore};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,9 @@ struct Shared {
     config: ApiConfig,
     token: Option<Token>,
     store: Arc<dyn ApiStore>,
+    plugins: Arc<dyn PluginStore>,
+    /// Whose the jobs are that come in here.
+    submitter: String,
     files: Arc<dyn JobFiles>,
     sites: Arc<dyn SiteFiles>,
     gallery: Gallery,
@@ -78,6 +81,7 @@ impl Api {
     pub fn new(
         config: ApiConfig,
         store: Arc<dyn ApiStore>,
+        plugins: Arc<dyn PluginStore>,
         files: Arc<dyn JobFiles>,
         sites: Arc<dyn SiteFiles>,
         assets: &'static [Asset],
@@ -87,8 +91,10 @@ impl Api {
                 .api_token
                 .as_ref()
                 .map(|token| Token::new(token.expose())),
+            submitter: auth::submitter(config.api_token.as_ref().map(Secret::expose)),
             config,
             store,
+            plugins,
             files,
             sites,
             gallery: Gallery::new(assets),
@@ -130,6 +136,9 @@ impl Api {
             .route("/api/sites", get(sites::list))
             .route("/api/sites/{slug}", delete(sites::delete))
             .route("/api/plugins", get(plugins::list))
+            .route("/api/plugins/{name}/rollback", post(plugins::roll_back))
+            .route("/api/plugins/{name}/release", post(plugins::release))
+            .route("/api/plugins/{name}/calls", get(plugins::calls))
             .route("/api/pipelines", get(pipelines::list))
             .route("/api/stats", get(stats::read))
             .route("/api/session", post(session::begin).delete(session::end));

@@ -14,6 +14,7 @@ pub(crate) fn context(
     outcomes: Vec<(Outcome, String)>,
     files: Arc<dyn Files>,
     now: Timestamp,
+    record: bool,
 ) -> CallContext {
     let (phase, settings, attempt, feedback) = match job.phase() {
         Some((spec, phase)) => {
@@ -50,6 +51,7 @@ pub(crate) fn context(
         now_ms: u64::try_from(now.as_millis()).unwrap_or(0),
         outcomes,
         files,
+        record: record && job.spec.record,
     }
 }
 

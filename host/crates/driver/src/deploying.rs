@@ -2,7 +2,7 @@
 //! and that row is the commit's; a crash anywhere here is done again without a trace.
 
 use crate::hold::{Done, Holder};
-use crate::steps::{blocking, broken, contradiction, failed};
+use crate::steps::{blocking, broken, contradiction};
 use deploy::{DeployError, Source};
 use pipeline::{FailureKind, FileEntry, Input, Job, Publication, SitePlan, StepError};
 use plugin_runtime::Served;
@@ -22,11 +22,13 @@ impl Holder<'_> {
             .deploy(self.context(job, "deploy", Vec::new()).await)
             .await;
         self.log(job, called.logs).await;
+        self.record(job, &served, called.recording);
         let plans = match called.result {
-            Err(error) => return failed(&served, error),
+            Err(error) => return self.failed(job, &served, "deploy", error).await,
             Ok(None) => {
                 let message = format!("plugin `{}` exports no `deploy`", spec.plugin.name);
-                return failed(&served, StepError::Fault(message));
+                let error = StepError::Fault(message);
+                return self.failed(job, &served, "deploy", error).await;
             }
             Ok(Some(plans)) => plans,
         };
@@ -84,7 +86,9 @@ impl Holder<'_> {
             Err(error @ workspace::WorkspaceError::Io { .. }) => return Err(broken(&error)),
             Err(error) => {
                 let message = format!("the folder to publish: {error}");
-                return Err(failed(served, StepError::InvalidJob(message)));
+                return Err(self
+                    .failed(job, served, "deploy", StepError::InvalidJob(message))
+                    .await);
             }
         };
         let config = &self.driver.config;
@@ -98,9 +102,9 @@ impl Holder<'_> {
         });
         match laid_out.await {
             Ok(Ok(folder)) => Ok(folder),
-            Ok(Err(DeployError::Plan(message))) => {
-                Err(failed(served, StepError::InvalidJob(message)))
-            }
+            Ok(Err(DeployError::Plan(message))) => Err(self
+                .failed(job, served, "deploy", StepError::InvalidJob(message))
+                .await),
             Ok(Err(error)) => Err(Done::broken(FailureKind::Internal, error.to_string())),
             Err(join) => Err(Done::broken(FailureKind::Internal, join.to_string())),
         }

@@ -5,6 +5,7 @@
 //! its command runs, so whatever this process is doing when it dies can be done again.
 
 mod config;
+mod faults;
 mod fence;
 mod signal;
 
@@ -36,7 +37,7 @@ use plugin_runtime::Plugins;
 use runner::Runner;
 use std::sync::Arc;
 use std::time::SystemTime;
-use store::DriverStore;
+use store::{DriverStore, PluginStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +46,8 @@ use tokio_util::task::TaskTracker;
 pub struct Parts {
     /// Jobs, leases, events.
     pub store: Arc<dyn DriverStore>,
+    /// What hosts remember of plugins together.
+    pub plugin_store: Arc<dyn PluginStore>,
     /// Who answers the steps.
     pub plugins: Plugins,
     /// Where agents run.

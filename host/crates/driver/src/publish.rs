@@ -28,21 +28,35 @@ pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => links = true,
+            () = tokio::time::sleep(EVERY) => {
+                links = true;
+                driver.parts.plugins.take_holds().await;
+            }
             change = changes.recv() => match change {
                 Ok(change) => tell(&driver, &change).await,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => tokio::time::sleep(EVERY).await,
             },
-            () = sites(&mut wakes) => links = true,
+            woken = woken(&mut wakes) => match woken {
+                Woken::Sites => links = true,
+                Woken::Plugins => driver.parts.plugins.take_holds().await,
+            },
         }
     }
 }
 
-async fn sites(wakes: &mut tokio::sync::broadcast::Receiver<Wake>) {
+/// What changed elsewhere.
+enum Woken {
+    Sites,
+    Plugins,
+}
+
+async fn woken(wakes: &mut tokio::sync::broadcast::Receiver<Wake>) -> Woken {
     loop {
         match wakes.recv().await {
-            Ok(Wake::Sites) | Err(RecvError::Lagged(_)) => return,
+            // What was missed is looked at within `EVERY`.
+            Ok(Wake::Sites) | Err(RecvError::Lagged(_)) => return Woken::Sites,
+            Ok(Wake::Plugins) => return Woken::Plugins,
             Ok(_) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
         }

@@ -29,11 +29,12 @@ impl Holder<'_> {
             .prompt(self.context(job, "prompt", Vec::new()).await)
             .await;
         self.log(job, called.logs).await;
+        self.record(job, &served, called.recording);
         match called
             .result
             .and_then(|tasks| narrowed(tasks.unwrap_or_default(), spec))
         {
-            Err(error) => failed(&served, error),
+            Err(error) => self.failed(job, &served, "prompt", error).await,
             Ok(tasks) => keep(served.pin(), &tasks),
         }
     }
@@ -55,8 +56,9 @@ impl Holder<'_> {
             .validate(self.context(job, "validate", outcomes).await)
             .await;
         self.log(job, called.logs).await;
+        self.record(job, &served, called.recording);
         match called.result {
-            Err(error) => failed(&served, error),
+            Err(error) => self.failed(job, &served, "validate", error).await,
             Ok(verdict) => Done::of(Input::Validated {
                 plugin: served.pin(),
                 verdict,
@@ -110,6 +112,7 @@ impl Holder<'_> {
             outcomes,
             Arc::new(WorkspaceFiles { folder, limits }),
             now(),
+            self.driver.config.record,
         )
     }
 
@@ -170,13 +173,6 @@ fn narrowed(tasks: Vec<PlannedTask>, spec: &PhaseSpec) -> Result<Vec<PlannedTask
         })?;
     }
     Ok(tasks)
-}
-
-pub(crate) fn failed(served: &Served, error: StepError) -> Done {
-    Done::of(Input::StepFailed {
-        plugin: Some(served.pin()),
-        error,
-    })
 }
 
 /// The job's parts contradict each other.

@@ -26,6 +26,9 @@ pub struct Job {
     pub run_at: Option<Timestamp>,
     /// Whose.
     pub group: Option<String>,
+    /// Who submitted it: a token's short digest, or `local` where none is asked for.
+    #[serde(default = "local")]
+    pub submitter: String,
     /// From 1; raised when a person sends the finished job back.
     pub revision: u32,
     /// What the person asked for.
@@ -298,6 +301,7 @@ impl Job {
             priority: 0,
             run_at: None,
             group: None,
+            submitter: local(),
             revision: 1,
             feedback: None,
             status: Status::Queued,
@@ -413,4 +417,9 @@ pub(crate) fn cut(text: &str, limits: &Limits) -> String {
     }
     let end = text.floor_char_boundary(limits.message_bytes);
     format!("{}… ({} bytes in all)", &text[..end], text.len())
+}
+
+/// The submitter where no token is asked for.
+fn local() -> String {
+    "local".to_owned()
 }

@@ -5,6 +5,7 @@ use crate::{Digest, Failure, Permissions, PhaseSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
+use thiserror::Error;
 
 /// One run of the agent, as `prompt` planned it. Kept by digest for the whole attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,15 +137,19 @@ pub struct Verdict {
 }
 
 /// Why a step of a plugin gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepError {
     /// The job asks for something impossible.
+    #[error("{0}")]
     InvalidJob(String),
     /// Worth trying again later; also a plugin that isn't loaded.
+    #[error("{0}")]
     Unavailable(String),
     /// No plugin of the name may answer until a person mends that: the job waits, however long.
+    #[error("{0}")]
     Held(String),
     /// A fault of the plugin: an internal error, a trap, a limit, nonsense.
+    #[error("{0}")]
     Fault(String),
 }
 

@@ -24,6 +24,9 @@ pub struct PipelineSpec {
     /// What one job may cost, in dollars, as a decimal string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<String>,
+    /// Whether calls of its plugins are recorded, so that new versions can be tried on them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub record: bool,
     /// In order; at least one.
     #[serde(rename = "phase")]
     pub phases: Vec<PhaseSpec>,
@@ -204,6 +207,15 @@ impl PipelineSpec {
     }
 }
 
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 fn default_attempts() -> u32 {
     3
 }
@@ -301,18 +313,7 @@ mod duration_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
-        let parse = || {
-            let (number, factor) = [("s", 1), ("m", 60), ("h", 3600)]
-                .iter()
-                .find_map(|(unit, factor)| text.strip_suffix(unit).map(|n| (n, *factor)))?;
-            number
-                .trim()
-                .parse::<u64>()
-                .ok()?
-                .checked_mul(factor)
-                .map(Duration::from_secs)
-        };
-        parse().ok_or_else(|| {
+        super::parse_duration(&text).ok_or_else(|| {
             de::Error::custom(format!(
                 "`{text}` is not a time such as \"90s\", \"10m\" or \"2h\""
             ))
@@ -343,6 +344,15 @@ mod size_text {
             ))
         })
     }
+}
+
+/// A time from `90s`, `10m` or `2h`; `None` where the text isn't that.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, factor) = [("s", 1), ("m", 60), ("h", 3600)]
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|n| (n, *factor)))?;
+    let number: u64 = number.trim().parse().ok()?;
+    number.checked_mul(factor).map(Duration::from_secs)
 }
 
 /// Bytes from `512MiB`, `2GiB`, `64KiB` or `100B`; `None` where the text isn't that.

@@ -1,7 +1,9 @@
 //! What a call of a plugin is given, and what comes back. It reads no files itself: who calls
 //! brings them as [`Files`].
 
+use crate::Recording;
 use pipeline::{FileEntry, JobId, Level, Outcome, StepError};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub struct CallContext {
     pub outcomes: Vec<(Outcome, String)>,
     /// The workspace.
     pub files: Arc<dyn Files>,
+    /// Whether the call is recorded.
+    pub record: bool,
 }
 
 /// A workspace, as a plugin may read it. Called from blocking threads; every call must end by
@@ -50,7 +54,8 @@ pub trait Files: Send + Sync {
 }
 
 /// Why a file couldn't be read, in the words of `wit/phase.wit`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ReadError {
     /// Nothing has this name.
     NotFound,
@@ -75,4 +80,6 @@ pub struct Called<T> {
     pub took: Duration,
     /// The most that all its memories had together.
     pub memory_bytes: usize,
+    /// The call with all that it depended on, where it was to be recorded.
+    pub recording: Option<Box<Recording>>,
 }

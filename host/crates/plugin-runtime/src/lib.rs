@@ -26,6 +26,9 @@ mod sandbox;
 mod step;
 mod view;
 
+mod record;
+mod replay;
+
 mod answer;
 mod bindings;
 mod fault;
@@ -39,5 +42,7 @@ pub use compile::compile_child;
 pub use error::PluginError;
 pub use limits::CallLimits;
 pub use plugins::{Compiler, Config, PluginChange, Plugins};
-pub use served::Served;
+pub use record::{Answer, Bytes, Given, Look, Recording};
+pub use replay::{Trial, TrialOutcome};
+pub use served::{About, Served};
 pub use step::Step;

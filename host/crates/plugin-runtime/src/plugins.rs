@@ -1,17 +1,19 @@
 //! The plugins of a host: a handle that others hold. Files land by `folder` and `admit`, what
 //! serves is in `registry`; this file joins them, and runs nothing of a plugin itself.
 
+mod gate;
 mod look;
 mod missing;
 mod past;
 mod registry;
 mod watch;
 
+use crate::admit::FileName;
 use crate::compile::Workshop;
 use crate::engine::Sandboxes;
 use crate::folder::Folders;
 use crate::{Archive, CallLimits, PluginError, Served};
-use pipeline::{PluginPin, PluginReport, PluginReq, RefusedFile, StepError, Timestamp};
+use pipeline::{Digest, PluginPin, PluginReport, PluginReq, RefusedFile, StepError, Timestamp};
 use registry::Registry;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// On each call and each file.
     pub limits: CallLimits,
+    /// Whether a file that does worse on recorded calls than the one that serves is refused.
+    pub replay_gate: bool,
     /// Where compiling happens.
     pub compiler: Compiler,
     /// The pause between two looks through the folders where nothing was noticed.
@@ -77,6 +81,7 @@ struct Inner {
     sandboxes: Arc<Sandboxes>,
     workshop: Arc<Workshop>,
     sources: Vec<PathBuf>,
+    replay_gate: bool,
     registry: Registry,
     archive: Arc<dyn Archive>,
     noticed: Arc<Noticed>,
@@ -99,6 +104,7 @@ impl Plugins {
             sources,
             cache_dir,
             limits,
+            replay_gate,
             compiler,
             rescan,
         } = config;
@@ -118,6 +124,7 @@ impl Plugins {
             sandboxes,
             workshop: Arc::new(workshop),
             sources,
+            replay_gate,
             registry: Registry::default(),
             archive,
             noticed: Arc::clone(&noticed),
@@ -159,6 +166,17 @@ impl Plugins {
         }
     }
 
+    /// Looks at bytes as if they had landed under this file name, without letting them serve:
+    /// what they are, and a handle for trials. The reason where they would be refused.
+    pub async fn examine(&self, file: &str, wasm: Vec<u8>) -> Result<Served, String> {
+        let named = FileName::parse(file)?;
+        let wasm: Arc<[u8]> = wasm.into();
+        let digest = Digest::of(&wasm);
+        let guest = self.inner.admitted(&wasm, &digest, Some(named)).await?;
+        let sandboxes = Arc::clone(&self.inner.sandboxes);
+        Ok(Served::on_trial(guest, sandboxes))
+    }
+
     /// Every loaded generation, those that serve first.
     pub fn reports(&self) -> Vec<PluginReport> {
         self.inner.registry.snapshot().reports()
@@ -198,7 +216,7 @@ impl Drop for Inner {
 
 impl Inner {
     fn served(&self, generation: &Arc<Generation>) -> Served {
-        Served::new(Arc::clone(generation), Arc::clone(&self.sandboxes))
+        Served::new(Arc::clone(&generation.guest), Arc::clone(&self.sandboxes))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Jobs, events, logs, sites and plugins' health, in PostgreSQL or in SQLite.
 //!
-//! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs; [`Postgres`] and
-//! [`Sqlite`] are both. What each call means, races included, is said once: by the conformance
+//! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs, [`PluginStore`] what
+//! both remember of plugins; [`Postgres`] and [`Sqlite`] are all three. What each call means, races included, is said once: by the conformance
 //! suite in `tests/`. Nothing here decides what follows from an input: that is `pipeline::step`.
 
 mod api;
 mod driver;
 mod error;
 mod model;
+mod plugins;
 mod wake;
 
 mod migrate;
@@ -28,6 +29,7 @@ pub use model::{
     HostReport, HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, Piece,
     PipelineEntry, Position, Site, Submitted, TakeOver,
 };
+pub use plugins::{Faulted, PluginStore, RolledBack};
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use wake::Wake;

@@ -16,6 +16,11 @@ const POSTGRES: &[Entry] = &[
         "outputs",
         include_str!("../../../../migrations/postgres/0002_outputs.sql"),
     ),
+    (
+        3,
+        "plugins",
+        include_str!("../../../../migrations/postgres/0003_plugins.sql"),
+    ),
 ];
 
 const SQLITE: &[Entry] = &[
@@ -28,6 +33,11 @@ const SQLITE: &[Entry] = &[
         2,
         "outputs",
         include_str!("../../../../migrations/sqlite/0002_outputs.sql"),
+    ),
+    (
+        3,
+        "plugins",
+        include_str!("../../../../migrations/sqlite/0003_plugins.sql"),
     ),
 ];
 

@@ -3,8 +3,8 @@
 
 use crate::{Claimed, Page, Site, StoreError, Wake};
 use pipeline::{
-    Event, EventKind, HostId, Job, JobId, Level, LogLine, Publication, Status, StoredEvent,
-    Timestamp, WaitReason,
+    Event, EventKind, HoldKind, HostId, Job, JobId, Level, LogLine, Publication, Status,
+    StoredEvent, Timestamp, WaitReason,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,14 @@ pub(crate) const FORGET_HOST_MS: i64 = 7 * 86_400_000;
 
 /// A host that has never sent a heartbeat, as one with the role `api`, is alive for so long, ms.
 pub(crate) const HOST_WITHOUT_LEASE_MS: i64 = 60_000;
+
+/// From its word; the table holds no other.
+pub(crate) fn hold_kind(word: &str) -> HoldKind {
+    match word {
+        "rolled-back" => HoldKind::RolledBack,
+        _ => HoldKind::Quarantined,
+    }
+}
 
 /// What is read of a job. The columns rule over the body.
 pub(crate) struct JobRow {

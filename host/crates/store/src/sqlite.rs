@@ -46,6 +46,8 @@ mod append;
 mod claim;
 #[path = "sql/commit.rs"]
 mod commit;
+#[path = "sql/plugins.rs"]
+mod plugins;
 #[path = "sql/read.rs"]
 mod read;
 #[path = "sql/report.rs"]

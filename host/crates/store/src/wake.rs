@@ -16,6 +16,8 @@ pub enum Wake {
     Events(Option<JobId>),
     /// What is published has changed.
     Sites,
+    /// Which plugins may answer has changed.
+    Plugins,
     /// Wake-ups of other hosts don't arrive until further notice: poll.
     Deaf,
 }
@@ -29,6 +31,7 @@ impl Wake {
             Self::Events(Some(job)) => format!("e{job}"),
             Self::Events(None) => "e".to_owned(),
             Self::Sites => "s".to_owned(),
+            Self::Plugins => "p".to_owned(),
             Self::Deaf => "d".to_owned(),
         }
     }
@@ -39,6 +42,7 @@ impl Wake {
         match (kind, text.get(1..)?) {
             ("r", "") => Some(Self::Ready),
             ("s", "") => Some(Self::Sites),
+            ("p", "") => Some(Self::Plugins),
             ("d", "") => Some(Self::Deaf),
             ("e", "") => Some(Self::Events(None)),
             ("e", job) => JobId::from_str(job).ok().map(|job| Self::Events(Some(job))),

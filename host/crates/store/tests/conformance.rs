@@ -17,6 +17,8 @@ mod events;
 mod outputs;
 #[path = "conformance/people.rs"]
 mod people;
+#[path = "conformance/plugins.rs"]
+mod plugins;
 #[path = "conformance/postgres.rs"]
 mod postgres_only;
 #[path = "conformance/setup.rs"]
@@ -101,6 +103,15 @@ both! {
         hosts_are_alive_for_a_lease
         pipelines_are_replaced
         counts_and_blobs_and_names;
+    plugins:
+        what_a_file_held_is_remembered_until_it_is_removed
+        a_job_that_faults_alone_takes_nothing_away
+        one_submitter_takes_nothing_from_others
+        a_fresh_swap_that_faults_for_many_is_rolled_back_and_told
+        the_only_one_is_quarantined_and_can_be_released
+        faults_at_once_are_judged_together
+        a_person_rolls_back_what_has_something_older
+        recorded_calls_are_the_newest_of_each_plugin;
     sites:
         an_address_belongs_to_its_first_job
         two_jobs_that_wish_at_once_get_two_addresses

@@ -151,7 +151,14 @@ impl Host {
         };
         set(&mut config);
         let files = Arc::new(Folder(folder.clone()));
-        let api = Api::new(config, store.clone(), files.clone(), files, &ASSETS);
+        let api = Api::new(
+            config,
+            store.clone(),
+            store.clone(),
+            files.clone(),
+            files,
+            &ASSETS,
+        );
         let stop = CancellationToken::new();
         let running = tokio::spawn(api.run(listener, stop.clone()));
         let port = address.port();

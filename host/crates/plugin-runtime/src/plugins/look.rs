@@ -100,7 +100,10 @@ impl Inner {
             Err(reason) => return Judged::Refused(reason),
         };
         match self.admitted(&wasm, &digest, Some(named)).await {
-            Ok(guest) => Judged::Accepted { guest, wasm },
+            Ok(guest) => match self.does_worse(&self.label(place), &guest).await {
+                Some(reason) => Judged::Refused(reason),
+                None => Judged::Accepted { guest, wasm },
+            },
             Err(reason) => Judged::Refused(reason),
         }
     }

@@ -43,6 +43,7 @@ impl Host {
                 concurrent_calls: 8,
                 ..CallLimits::default()
             },
+            replay_gate: false,
             compiler: Compiler::InProcess,
             rescan: Duration::from_secs(3600),
         };
@@ -139,6 +140,7 @@ pub(crate) fn job_with(files: Arc<dyn Files>) -> CallContext {
         seed: 7,
         outcomes: Vec::new(),
         files,
+        record: false,
     }
 }
 

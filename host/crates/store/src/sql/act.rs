@@ -69,8 +69,8 @@ async fn insert(conn: &mut Conn, job: &Job) -> Result<i64, Fault> {
     let until = job.wait.as_ref().map(|wait| wait.until.as_millis());
     let row = query(
         "INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, status, \
-         wait_until, ready, created_at, event_seq, body) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11) RETURNING number",
+         wait_until, ready, created_at, submitter, event_seq, body) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12) RETURNING number",
     )
     .bind(job.id.0)
     .bind(rules::folded(&job.name))
@@ -82,6 +82,7 @@ async fn insert(conn: &mut Conn, job: &Job) -> Result<i64, Fault> {
     .bind(until)
     .bind(job.status == Status::Queued)
     .bind(job.created_at.as_millis())
+    .bind(clean(&job.submitter))
     .bind(rules::json(job)?)
     .fetch_one(conn)
     .await?;
@@ -195,6 +196,7 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
         "DELETE FROM events WHERE job = $1",
         "DELETE FROM logs WHERE job = $1",
         "DELETE FROM outputs WHERE job = $1",
+        "DELETE FROM plugin_calls WHERE job = $1",
         "DELETE FROM blobs WHERE owner = $1",
         "DELETE FROM requests WHERE job = $1",
         "DELETE FROM jobs WHERE id = $1",

@@ -2,16 +2,17 @@
 //! a store is made of, and how it is opened, is each database's own.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Store, act, append, claim, commit, events, holds, read, report};
+use super::{Store, act, append, claim, commit, events, holds, plugins, read, report};
 use crate::error::Fault;
 use crate::{
-    Acted, ApiStore, Appended, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore, Filter,
-    Hold, HostReport, HostState, JobState, NewJob, Page, Piece, PipelineEntry, Position, Site,
-    StoreError, Submitted, Wake,
+    Acted, ApiStore, Appended, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore,
+    Faulted, Filter, Hold, HostReport, HostState, JobState, NewJob, Page, Piece, PipelineEntry,
+    PluginStore, Position, RolledBack, Site, StoreError, Submitted, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{
-    Digest, Event, HostId, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp,
+    BlameRule, Digest, Event, HostId, Input, Job, JobId, Limits, LogLine, PluginGeneration,
+    PluginHold, PluginPin, RecordedCall, Status, StoredEvent, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -226,5 +227,48 @@ impl ApiStore for Store {
 
     fn wakes(&self) -> broadcast::Receiver<Wake> {
         self.bell.listen()
+    }
+}
+
+#[async_trait]
+impl PluginStore for Store {
+    async fn accepted(&self, file: &str, pin: &PluginPin, bytes: &[u8]) -> Result<(), StoreError> {
+        self.within(plugins::accepted(self, file, pin, bytes)).await
+    }
+
+    async fn held_by(&self, file: &str) -> Result<Vec<PluginGeneration>, StoreError> {
+        self.within(plugins::held_by(self, file)).await
+    }
+
+    async fn forget_file(&self, file: &str) -> Result<(), StoreError> {
+        self.within(plugins::forget_file(self, file)).await
+    }
+
+    async fn faulted(
+        &self,
+        fault: &Faulted,
+        rule: &BlameRule,
+    ) -> Result<Option<PluginHold>, StoreError> {
+        self.within(plugins::faulted(self, fault, rule)).await
+    }
+
+    async fn roll_back(&self, pin: &PluginPin, message: &str) -> Result<RolledBack, StoreError> {
+        self.within(plugins::roll_back(self, pin, message)).await
+    }
+
+    async fn release(&self, name: &str) -> Result<Vec<Digest>, StoreError> {
+        self.within(plugins::release(self, name)).await
+    }
+
+    async fn holds(&self) -> Result<Vec<PluginHold>, StoreError> {
+        self.within(plugins::holds(self)).await
+    }
+
+    async fn record(&self, call: &RecordedCall) -> Result<(), StoreError> {
+        self.within(plugins::record(self, call)).await
+    }
+
+    async fn recorded(&self, name: &str, limit: u32) -> Result<Vec<RecordedCall>, StoreError> {
+        self.within(plugins::recorded(self, name, limit)).await
     }
 }

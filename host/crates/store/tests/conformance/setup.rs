@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 use store::{
     ApiStore, Ask, Change, Claimed, Clock, Committed, DriverStore, Hold, NewJob, OnCancel, Options,
-    Postgres, Sqlite, Submitted, TakeOver,
+    PluginStore, Postgres, Sqlite, Submitted, TakeOver,
 };
 use uuid::Uuid;
 
@@ -22,9 +22,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// The lease time of every case.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
-/// Both traits.
-pub(crate) trait Store: DriverStore + ApiStore {}
-impl<T: DriverStore + ApiStore> Store for T {}
+/// Every trait.
+pub(crate) trait Store: DriverStore + ApiStore + PluginStore {}
+impl<T: DriverStore + ApiStore + PluginStore> Store for T {}
 
 /// A database of a case's own.
 #[derive(Clone, Debug)]
