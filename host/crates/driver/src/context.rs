@@ -40,6 +40,7 @@ pub(crate) fn context(
         job: job.id,
         name: job.name.clone(),
         pipeline: job.spec.name.clone(),
+        group: job.group.clone(),
         seed: seed(job, &phase, attempt, step),
         phase,
         attempt,

@@ -2,10 +2,8 @@
 //! limit. It mends nothing: an answer that breaks a rule is refused whole.
 
 use crate::fault::size;
-use crate::said;
-use pipeline::{
-    Decision, Limits, PlannedTask, SitePlan, StagedFile, TaskOptions, Verdict, is_slug,
-};
+use crate::said::{self, Options};
+use pipeline::{Decision, Limits, PlannedTask, SitePlan, StagedFile, Verdict, is_slug};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -76,30 +74,19 @@ fn task(at: &str, task: said::Task, limits: &Limits) -> Checked<PlannedTask> {
     for (index, expected) in task.expects.iter().enumerate() {
         path(&format!("{at}.expects[{index}]"), expected)?;
     }
-    let options: Option<TaskOptions> = json(&format!("{at}.options"), task.options, limits)?;
+    let options = options(&format!("{at}.options"), task.options, limits)?;
     Ok(PlannedTask {
         name: task.name,
         prompt: task.prompt,
         stage,
         expects: task.expects,
-        options: options.unwrap_or_default(),
+        options,
     })
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VerdictOptions {
-    score: Option<f64>,
-    /// Every attempt has a session of its own, so either value is what happens.
-    #[serde(rename = "fresh_session")]
-    _fresh_session: Option<bool>,
-    back_to: Option<String>,
 }
 
 /// What a phase's plugin decided.
 pub(crate) fn verdict(answer: said::Verdict, limits: &Limits) -> Checked<Verdict> {
-    let options: Option<VerdictOptions> = json("options", answer.options, limits)?;
-    let options = options.unwrap_or_default();
+    let options = self::options("options", answer.options, limits)?;
     if options.back_to.is_some() {
         return Err("options.back_to isn't served yet; leave it out".to_owned());
     }
@@ -257,6 +244,18 @@ fn json<T: DeserializeOwned>(
     }
 }
 
+fn options<T: DeserializeOwned + Default>(
+    at: &str,
+    said: Option<Options<T>>,
+    limits: &Limits,
+) -> Checked<T> {
+    match said {
+        None => Ok(T::default()),
+        Some(Options::Typed(options)) => Ok(options),
+        Some(Options::Json(text)) => Ok(json(at, Some(text), limits)?.unwrap_or_default()),
+    }
+}
+
 /// A guest's text in a message: short, one line.
 fn shown(text: &str) -> String {
     let cut = &text[..text.floor_char_boundary(100)];
@@ -316,7 +315,7 @@ mod tests {
         };
         let mut full = planned("a");
         full.stage = vec![staged("x/a.txt", 5), staged("b", 5)];
-        full.options = Some(r#"{"timeout":5,"permissions":"edit"}"#.to_owned());
+        full.options = json_options(r#"{"timeout":5,"permissions":"edit"}"#);
         let good = tasks(vec![full.clone(), planned("b")], &limits).unwrap();
         assert_eq!(good[0].options.timeout, Some(5));
         assert_eq!(good[0].stage[1].path, "b");
@@ -366,7 +365,7 @@ mod tests {
             );
         }
         refused(
-            |task| task.options = Some("{\"shell\":1}".to_owned()),
+            |task| task.options = json_options("{\"shell\":1}"),
             "unknown field `shell`",
         );
         let twice = vec![planned("a"), planned("a")];
@@ -374,11 +373,15 @@ mod tests {
         assert_eq!(error, "tasks[1].name: `a` is there twice");
     }
 
+    fn json_options<T>(text: &str) -> Option<Options<T>> {
+        Some(Options::Json(text.to_owned()))
+    }
+
     fn judged(options: &str) -> Checked<Verdict> {
         let answer = said::Verdict {
             decision: said::Decision::Revise,
             message: "é".repeat(20_000),
-            options: Some(options.to_owned()),
+            options: json_options(options),
         };
         verdict(answer, &Limits::default())
     }
@@ -403,6 +406,29 @@ mod tests {
                 .unwrap_err()
                 .contains("unknown field `mood`")
         );
+    }
+
+    #[test]
+    fn typed_options_of_a_verdict_keep_to_the_same_rules() {
+        let judged = |score, back_to: Option<&str>| {
+            let answer = said::Verdict {
+                decision: said::Decision::Accept,
+                message: String::new(),
+                options: Some(Options::Typed(said::VerdictOptions {
+                    score,
+                    _fresh_session: Some(false),
+                    back_to: back_to.map(str::to_owned),
+                })),
+            };
+            verdict(answer, &Limits::default())
+        };
+        assert_eq!(judged(Some(10.0), None).unwrap().score, Some(10.0));
+        for score in [10.5, -0.1, f64::NAN, f64::INFINITY] {
+            let error = judged(Some(score), None).unwrap_err();
+            assert!(error.contains("isn't 0 to 10"), "{error}");
+        }
+        let error = judged(None, Some("idea")).unwrap_err();
+        assert!(error.contains("isn't served yet"), "{error}");
     }
 
     fn planned_sites(sites: Vec<said::Site>) -> Checked<Vec<SitePlan>> {

@@ -14,6 +14,8 @@ pub struct CallContext {
     pub name: String,
     /// The pipeline's name.
     pub pipeline: String,
+    /// The group given at submit.
+    pub group: Option<String>,
     /// The phase's id; `deploy` in that step.
     pub phase: String,
     /// From 1.

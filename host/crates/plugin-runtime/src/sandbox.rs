@@ -3,6 +3,7 @@
 //! words it.
 
 mod limiter;
+mod v0_10;
 mod v0_9;
 mod wasi;
 
@@ -28,6 +29,7 @@ pub(crate) struct State {
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     v0_9::add_to_linker(&mut linker)?;
+    v0_10::add_to_linker(&mut linker)?;
     wasi::add_to_linker(&mut linker)?;
     Ok(linker)
 }

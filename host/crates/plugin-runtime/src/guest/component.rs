@@ -1,10 +1,13 @@
 //! Components on wasmtime: linked once, then a store of its own for each call. Which types a
 //! version of the interface has is the matter of that version's module.
 
+mod line;
+mod v0_10;
 mod v0_9;
 
 use super::{Ended, Kind, Ran};
 use crate::engine::Sandboxes;
+use crate::fit::{self, Line};
 use crate::said::{self, Answer, Refusal};
 use crate::sandbox::{self, State};
 use crate::step::{Step, Steps};
@@ -17,12 +20,13 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 /// A component whose imports are there.
 pub(crate) struct Linked {
     pre: InstancePre<State>,
+    /// The version that it was built for.
+    interface: String,
     exports: Box<dyn Exports>,
 }
 
-/// The steps of a component, as one version of the interface types them.
+/// The steps of a component, as one line of the interface types them.
 trait Exports: Send + Sync {
-    fn interface(&self) -> &'static str;
     fn steps(&self) -> Steps;
     /// Looks at the types of every step, then asks.
     fn describe(&self, inside: &mut Inside<'_>) -> wasmtime::Result<said::Manifest>;
@@ -48,11 +52,17 @@ impl Linked {
             .linker
             .instantiate_pre(component)
             .map_err(|error| format!("doesn't link: {error:#}"))?;
-        let exports = v0_9::Steps0_9::new(&pre)
-            .map_err(|error| format!("exports a broken interface: {error:#}"))?;
+        let Some((line, version)) = fit::built_for(&sandboxes.engine, component) else {
+            return Err("doesn't export `describe`".to_owned());
+        };
+        let exports: wasmtime::Result<Box<dyn Exports>> = match line {
+            Line::V0_9 => v0_9::Steps::new(&pre).map(|steps| Box::new(steps) as _),
+            Line::V0_10 => v0_10::Steps::new(&pre).map(|steps| Box::new(steps) as _),
+        };
         Ok(Self {
             pre,
-            exports: Box::new(exports),
+            interface: version.to_string(),
+            exports: exports.map_err(|error| format!("exports a broken interface: {error:#}"))?,
         })
     }
 
@@ -97,7 +107,7 @@ impl Kind for Linked {
     }
 
     fn interface(&self) -> &str {
-        self.exports.interface()
+        &self.interface
     }
 
     fn steps(&self) -> Steps {

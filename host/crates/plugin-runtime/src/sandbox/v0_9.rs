@@ -52,6 +52,10 @@ impl job::Host for State {
         Ok(self.view.job("feedback")?.feedback.clone())
     }
 
+    fn group(&mut self) -> Result<Option<String>> {
+        Ok(self.view.job("group")?.group.clone())
+    }
+
     fn now(&mut self) -> Result<u64> {
         Ok(self.view.job("now")?.now_ms)
     }

@@ -265,16 +265,6 @@ async fn a_folder_that_vanishes_takes_nothing_with_it_and_is_watched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_for_a_later_version_that_fits_serves() {
-    let host = Host::open().await;
-    host.drop_in("newer-patch.wasm", &guest("newer-patch"))
-        .await;
-    assert_eq!(host.reason("newer-patch.wasm"), "");
-    let called = host.served("newer-patch").await.prompt(job()).await;
-    assert_eq!(called.result, Ok(Some(Vec::new())));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn ten_plugins_are_ready_when_a_warm_host_opens() {
     let names: Vec<String> = (0..10).map(|i| format!("innocent-{i}")).collect();
     let host = Host::open().await;

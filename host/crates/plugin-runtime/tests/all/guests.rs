@@ -1,5 +1,6 @@
 //! Makes components of the parts in `tests/guests`. It holds no guest itself.
 
+use semver::Version;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 const PHASE: &str = include_str!("../../../../../wit/phase.wit");
+const PREVIEW: &str = include_str!("../../../../../wit/0.10/phase.wit");
 /// As much of other interfaces as guests import.
 const OTHERS: [(&str, &str); 3] = [
     (
@@ -53,11 +55,11 @@ fn component(part: &str, name: &str, version: &str) -> Vec<u8> {
     let text = frame(part, name, version, &interface);
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut resolve = Resolve::default();
-    let mut phase = PHASE.replace("@0.9.0", &format!("@{interface}"));
-    if part.contains("\"shout\"") {
-        phase = phase.replace("interface job {", "interface job { shout: func();");
+    for version in interface_versions(&text) {
+        resolve
+            .push_str("phase.wit", &phase(&version, part))
+            .unwrap();
     }
-    resolve.push_str("phase.wit", &phase).unwrap();
     for (path, wit) in OTHERS {
         resolve.push_str(path, wit).unwrap();
     }
@@ -87,12 +89,42 @@ fn world(text: &str) -> String {
     format!("package test:guest; world guest {{ {body} }}")
 }
 
+/// The interface's text as of a version, with what only later ones would have.
+fn phase(version: &str, part: &str) -> String {
+    let (text, newest) = match version.starts_with("0.9.") {
+        true => (PHASE, "@0.9.1;"),
+        false => (PREVIEW, "@0.10.0;"),
+    };
+    assert!(text.contains(newest));
+    let mut text = text.replacen(newest, &format!("@{version};"), 1);
+    // What is marked as of a later version wasn't in an earlier one's text: a line each.
+    while let Some((_, marked)) = text.split_once("@since(version = ") {
+        let (since, rest) = marked.split_once(")\n").unwrap();
+        let (function, _) = rest.split_once('\n').unwrap();
+        let whole = format!("@since(version = {since})\n{function}");
+        let was_there = Version::parse(since).unwrap() <= Version::parse(version).unwrap();
+        let function = if was_there { function } else { "" };
+        text = text.replacen(&whole, function, 1);
+    }
+    if part.contains("\"shout\"") {
+        text = text.replace("interface job {", "interface job { shout: func();");
+    }
+    if part.contains("/review@") {
+        text.push_str("interface review { review: func(); }");
+    }
+    text
+}
+
+/// The version that `describe` has, where the part doesn't bring its own.
 fn interface_version(part: &str) -> String {
-    let after = part
-        .split_once("gantry:phase/")
-        .and_then(|(_, rest)| rest.split_once('@'));
-    let version = after.and_then(|(_, rest)| rest.split(['"', '#']).next());
-    version.unwrap_or("0.9.0").to_owned()
+    let first = interface_versions(part).into_iter().next();
+    first.unwrap_or_else(|| "0.9.0".to_owned())
+}
+
+fn interface_versions(text: &str) -> BTreeSet<String> {
+    let after = text.split("gantry:phase/").skip(1);
+    let versions = after.filter_map(|rest| rest.split_once('@')?.1.split(['"', '#']).next());
+    versions.map(str::to_owned).collect()
 }
 
 /// Memory, allocation and a manifest around a part.

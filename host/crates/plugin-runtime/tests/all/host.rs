@@ -129,6 +129,7 @@ pub(crate) fn job_with(files: Arc<dyn Files>) -> CallContext {
         job: JobId(uuid::Uuid::nil()),
         name: "Lighthouse".to_owned(),
         pipeline: "game".to_owned(),
+        group: Some("jam-7".to_owned()),
         phase: "idea".to_owned(),
         attempt: 1,
         revision: 1,

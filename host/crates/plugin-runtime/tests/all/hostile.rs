@@ -61,16 +61,32 @@ const REFUSED: &[(&str, &[&str])] = &[
     (
         "unknown-function",
         &[
-            "function `shout` of gantry:phase/job@0.9.3",
-            "gantry:phase/job@0.9.0",
+            "function `shout` of gantry:phase/job@0.9.2, which isn't in gantry:phase/job@0.9.1",
+            "serves gantry:phase 0.9 up to 0.9.1, and 0.10 up to 0.10.0",
+            "update the host, or build the plugin without it",
+        ],
+    ),
+    (
+        "unknown-step",
+        &[
+            "exports gantry:phase/review@0.9.2, which isn't in gantry:phase@0.9.1",
+            "serves gantry:phase 0.9 up to 0.9.1, and 0.10 up to 0.10.0",
+            "update the host, or build the plugin without it",
+        ],
+    ),
+    (
+        "mixes-lines",
+        &[
+            "mixes lines of the interface (gantry:phase/describe@0.9.0 with gantry:phase/job@0.10.0)",
+            "build all of it for one of them",
         ],
     ),
     (
         "newer-interface",
         &[
-            "imports gantry:phase/job@0.10.0",
-            "serves gantry:phase@0.9.0",
-            "update the host",
+            "imports gantry:phase/job@0.11.0",
+            "serves gantry:phase 0.9 up to 0.9.1, and 0.10 up to 0.10.0",
+            "update the host, or build it for 0.9 or 0.10",
         ],
     ),
     ("wants-http", &["imports wasi:http/outgoing@0.2.0"]),
@@ -157,7 +173,7 @@ async fn what_is_no_component_is_told_from_one() {
     host.drop_in("nothing.wasm", &nothing).await;
     assert!(
         host.reason("nothing.wasm")
-            .contains("doesn't export gantry:phase/describe@0.9.0")
+            .contains("doesn't export gantry:phase/describe, so it isn't a Gantry plugin")
     );
     let odd = named("innocent", "odd", "one");
     host.drop_in("odd.wasm", &odd).await;

@@ -14,3 +14,4 @@ mod child;
 mod folder;
 mod hostile;
 mod pins;
+mod versions;
