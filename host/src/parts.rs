@@ -64,6 +64,7 @@ pub(crate) async fn plugins(
         sources,
         cache_dir: data.cache.join("plugins"),
         limits: CallLimits::default(),
+        grants: settings.plugin_grants.clone(),
         compiler: Compiler::Child {
             exe: this_program()?,
             args: vec![cli::COMPILE.into()],

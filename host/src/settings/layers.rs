@@ -26,6 +26,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ),
     ("PLUGIN_DIR", "the watched folder of plugins"),
     ("BUILTIN_PLUGIN_DIR", "the plugins that come with Gantry"),
+    (
+        "PLUGIN_GRANTS",
+        "capabilities that plugins request, as idea=real-time",
+    ),
     ("PIPELINE_DIR", "the watched folder of pipelines"),
     ("WORKSPACE_PATH", "where the workspaces are"),
     (

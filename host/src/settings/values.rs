@@ -3,6 +3,7 @@
 use super::Layers;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
+use plugin_runtime::Grants;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) plugin_dir: PathBuf,
     pub(crate) builtin_plugin_dir: Option<PathBuf>,
+    pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
     pub(crate) workspaces: Pair,
     pub(crate) run_dir: Pair,
@@ -111,6 +113,7 @@ impl Settings {
                 .get("BUILTIN_PLUGIN_DIR")?
                 .map(|p| absolute(&p))
                 .transpose()?,
+            plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
             workspaces: pair("WORKSPACE_PATH", "workspaces")?,
             run_dir: pair("RUN_DIR", "run")?,
@@ -290,6 +293,10 @@ mod tests {
             ("WORKER_MEMORY=2", "such as 512MiB"),
             ("BIND=0.0.0.0", "API_TOKEN"),
             ("WORKER_COMMAND= ", "WORKER_COMMAND is empty"),
+            (
+                "PLUGIN_GRANTS=idea=root",
+                "PLUGIN_GRANTS=`idea=root`: `idea` can't be granted `root`: there is real-time",
+            ),
         ] {
             let error = format!("{:#}", settings(&[pair]).unwrap_err());
             assert!(error.contains(said), "{pair}: {error}");

@@ -41,6 +41,7 @@ pub(crate) fn context(
         name: job.name.clone(),
         pipeline: job.spec.name.clone(),
         group: job.group.clone(),
+        limits: (*job.spec.limits).clone(),
         seed: seed(job, &phase, attempt, step),
         phase,
         attempt,

@@ -39,7 +39,8 @@ pub use plugin::{
     RecordedCall, RefusedFile,
 };
 pub use spec::{
-    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginReq, SpecError, parse_size,
+    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
+    parse_size,
 };
 pub use step::{Command, IllegalTransition, Input, Step, resume, step};
 pub use table::{InputName, StateName, TRANSITIONS, diagram};

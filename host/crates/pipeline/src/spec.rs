@@ -1,5 +1,7 @@
 //! A pipeline file: its form and its checks. It doesn't know which plugins are loaded.
 
+mod limits;
+
 use crate::is_slug;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
@@ -8,6 +10,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
+
+pub use limits::PluginLimits;
 
 /// A pipeline, as its file says it. A job keeps the one that it was submitted with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ pub struct PipelineSpec {
     /// Who decides what to publish; nothing is published without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeploySpec>,
+    /// Of each call of a plugin. Boxed, since few pipelines say any.
+    #[serde(default, skip_serializing_if = "PluginLimits::is_empty")]
+    pub limits: Box<PluginLimits>,
 }
 
 /// A phase of a pipeline.
@@ -200,7 +207,7 @@ impl PipelineSpec {
                 return wrong(at("network"), what);
             }
         }
-        Ok(())
+        self.limits.check()
     }
 }
 

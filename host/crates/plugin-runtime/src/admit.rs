@@ -78,11 +78,12 @@ pub(crate) fn admit(
     if let Some(misfit) = fit::misfit(&sandboxes.engine, &component) {
         return Err(misfit);
     }
-    let linked = Linked::new(sandboxes, &component)?;
+    let mut linked = Linked::new(sandboxes, &component)?;
     let manifest = manifest(linked.describe(sandboxes)?)?;
     if let Some(named) = named {
         named.check(&manifest)?;
     }
+    linked.grant(sandboxes.grants.to(&manifest.name, &manifest.requests)?);
     linked.self_test(sandboxes)?;
     let pin = PluginPin {
         name: manifest.name.clone(),

@@ -1,7 +1,7 @@
 //! What a call of a plugin is given, and what comes back. It reads no files itself: who calls
 //! brings them as [`Files`].
 
-use pipeline::{FileEntry, JobId, Level, Outcome, StepError};
+use pipeline::{FileEntry, JobId, Level, Outcome, PluginLimits, StepError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct CallContext {
     pub outcomes: Vec<(Outcome, String)>,
     /// The workspace.
     pub files: Arc<dyn Files>,
+    /// What the pipeline says in place of the host's own limits.
+    pub limits: PluginLimits,
 }
 
 /// A workspace, as a plugin may read it. Called from blocking threads; every call must end by

@@ -27,6 +27,14 @@ fn broken(broke: Broke, limits: &CallLimits) -> String {
         Broke::Memory => format!("used more than {} of memory", size(limits.memory_bytes)),
         Broke::Tables => format!("used more than {} table elements", limits.table_elements),
         Broke::Time => format!("took longer than {:?}", limits.call_time),
+        Broke::HostTime => format!(
+            "was longer than {:?} in functions of the host",
+            limits.host_time
+        ),
+        Broke::Given => {
+            let most = size(limits.given_bytes);
+            format!("took more than {most} from the host in one call")
+        }
         Broke::NoJob { .. } => broke.to_string(),
     }
 }

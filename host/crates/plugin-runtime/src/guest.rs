@@ -133,13 +133,14 @@ impl Guest {
                 memory_bytes: 0,
             };
         }
+        let limits = sandboxes.limits.for_call(&job.limits).answers;
         let Ran {
             answer,
             logs,
             memory_bytes,
         } = self.kind.call(sandboxes, step, job);
         Answered {
-            result: self.check(sandboxes, step, answer, check).map(Some),
+            result: self.check(&limits, step, answer, check).map(Some),
             logs,
             memory_bytes,
         }
@@ -147,12 +148,11 @@ impl Guest {
 
     fn check<T>(
         &self,
-        sandboxes: &Sandboxes,
+        limits: &Limits,
         step: Step,
         answer: Result<Result<said::Answer, Refusal>, Ended>,
         check: impl FnOnce(said::Answer, &Limits) -> Option<Result<T, String>>,
     ) -> Result<T, StepError> {
-        let limits = &sandboxes.limits.answers;
         let who = self.title();
         let step = step.word();
         let cut = |text: String| answer::cut(text, limits.message_bytes);

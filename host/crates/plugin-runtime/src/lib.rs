@@ -12,6 +12,7 @@ mod served;
 mod archive;
 mod call;
 mod error;
+mod grants;
 mod limits;
 
 mod folder;
@@ -37,6 +38,7 @@ pub use archive::Archive;
 pub use call::{CallContext, Called, Files, ReadError};
 pub use compile::compile_child;
 pub use error::PluginError;
+pub use grants::Grants;
 pub use limits::CallLimits;
 pub use plugins::{Compiler, Config, PluginChange, Plugins};
 pub use served::Served;

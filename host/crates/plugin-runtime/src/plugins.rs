@@ -10,7 +10,7 @@ mod watch;
 use crate::compile::Workshop;
 use crate::engine::Sandboxes;
 use crate::folder::Folders;
-use crate::{Archive, CallLimits, PluginError, Served};
+use crate::{Archive, CallLimits, Grants, PluginError, Served};
 use pipeline::{PluginPin, PluginReport, PluginReq, RefusedFile, StepError, Timestamp};
 use registry::Registry;
 use std::ffi::OsString;
@@ -36,6 +36,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// On each call and each file.
     pub limits: CallLimits,
+    /// Capabilities that an operator grants.
+    pub grants: Grants,
     /// Where compiling happens.
     pub compiler: Compiler,
     /// The pause between two looks through the folders where nothing was noticed.
@@ -99,6 +101,7 @@ impl Plugins {
             sources,
             cache_dir,
             limits,
+            grants,
             compiler,
             rescan,
         } = config;
@@ -109,7 +112,7 @@ impl Plugins {
                 source,
             })?;
         }
-        let sandboxes = Sandboxes::new(limits)?;
+        let sandboxes = Sandboxes::new(limits, grants)?;
         let workshop = Workshop::open(Arc::clone(&sandboxes), compiler, cache_dir)?;
         let noticed = Arc::new(Noticed::default());
         let folders = Folders::new(sources.clone(), sandboxes.limits.file_bytes);

@@ -7,7 +7,7 @@ mod v0_10;
 mod v0_9;
 mod wasi;
 
-use crate::CallLimits;
+use crate::engine::ticks;
 use crate::view::View;
 use limiter::Limiter;
 use std::time::Instant;
@@ -35,7 +35,8 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
 }
 
 /// A store for one call, under all limits.
-pub(crate) fn store(engine: &Engine, limits: &CallLimits, view: View, ticks: u64) -> Store<State> {
+pub(crate) fn store(engine: &Engine, view: View) -> Store<State> {
+    let limits = view.limits().clone();
     let deadline = Instant::now() + limits.call_time;
     let state = State {
         limiter: Limiter::new(limits.memory_bytes, limits.table_elements),
@@ -48,7 +49,7 @@ pub(crate) fn store(engine: &Engine, limits: &CallLimits, view: View, ticks: u64
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.handed_bytes);
     store.set_max_component_handles(limits.handles);
-    store.set_epoch_deadline(ticks);
+    store.set_epoch_deadline(ticks(limits.call_time));
     // Ticks can be late on a busy machine, so a clock decides; they only say when to look.
     store.epoch_deadline_callback(move |_| {
         if Instant::now() >= deadline {

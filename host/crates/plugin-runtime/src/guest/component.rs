@@ -8,6 +8,7 @@ mod v0_9;
 use super::{Ended, Kind, Ran};
 use crate::engine::Sandboxes;
 use crate::fit::{self, Line};
+use crate::grants::Granted;
 use crate::said::{self, Answer, Refusal};
 use crate::sandbox::{self, State};
 use crate::step::{Step, Steps};
@@ -22,6 +23,7 @@ pub(crate) struct Linked {
     pre: InstancePre<State>,
     /// The version that it was built for.
     interface: String,
+    granted: Granted,
     exports: Box<dyn Exports>,
 }
 
@@ -62,8 +64,14 @@ impl Linked {
         Ok(Self {
             pre,
             interface: version.to_string(),
+            granted: Granted::default(),
             exports: exports.map_err(|error| format!("exports a broken interface: {error:#}"))?,
         })
+    }
+
+    /// What its calls have from now on; nothing before.
+    pub(crate) fn grant(&mut self, granted: Granted) {
+        self.granted = granted;
     }
 
     /// One call in a store of its own.
@@ -73,8 +81,7 @@ impl Linked {
         view: View,
         call: impl FnOnce(&mut Inside<'_>) -> wasmtime::Result<T>,
     ) -> Left<T> {
-        let limits = &sandboxes.limits;
-        let mut store = sandbox::store(&sandboxes.engine, limits, view, sandboxes.ticks);
+        let mut store = sandbox::store(&sandboxes.engine, view);
         let answer = self.pre.instantiate(&mut store).and_then(|instance| {
             call(&mut Inside {
                 store: &mut store,
@@ -83,7 +90,10 @@ impl Linked {
         });
         let answer = answer.map_err(|error| match error.is::<PoolConcurrencyLimitError>() {
             true => Ended::NoRoom(error.to_string()),
-            false => Ended::Trap(fault::describe(&error, store.data().broke(), limits)),
+            false => {
+                let (broke, limits) = (store.data().broke(), store.data().view.limits());
+                Ended::Trap(fault::describe(&error, broke, limits))
+            }
         });
         let memory_bytes = store.data().memory_bytes();
         Left {
@@ -125,7 +135,7 @@ impl Kind for Linked {
         if !self.steps().self_test {
             return Ok(());
         }
-        let view = View::new(None, "self-test", &sandboxes.limits);
+        let view = View::new(None, "self-test", &sandboxes.limits).with(self.granted);
         let left = self.enter(sandboxes, view, |inside| self.exports.self_test(inside));
         match left.answer {
             Ok(Ok(())) => Ok(()),
@@ -135,7 +145,7 @@ impl Kind for Linked {
     }
 
     fn call(&self, sandboxes: &Sandboxes, step: Step, job: CallContext) -> Ran {
-        let view = View::new(Some(job), step.word(), &sandboxes.limits);
+        let view = View::new(Some(job), step.word(), &sandboxes.limits).with(self.granted);
         let left = self.enter(sandboxes, view, |inside| self.exports.call(inside, step));
         Ran {
             answer: left.answer,

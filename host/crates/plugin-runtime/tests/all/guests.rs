@@ -10,7 +10,7 @@ use wit_parser::Resolve;
 const PHASE: &str = include_str!("../../../../../wit/phase.wit");
 const PREVIEW: &str = include_str!("../../../../../wit/0.10/phase.wit");
 /// As much of other interfaces as guests import.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 4] = [
     (
         "wasi-io.wit",
         "package wasi:io@0.2.0; interface poll { resource pollable { block: func(); } }",
@@ -20,7 +20,15 @@ const OTHERS: [(&str, &str); 3] = [
         "package wasi:clocks@0.2.0; interface monotonic-clock {
             use wasi:io/poll@0.2.0.{pollable};
             subscribe-duration: func(when: u64) -> pollable;
+        }
+        interface wall-clock {
+            record datetime { seconds: u64, nanoseconds: u32 }
+            now: func() -> datetime;
         }",
+    ),
+    (
+        "wasi-random.wit",
+        "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }",
     ),
     (
         "wasi-http.wit",
@@ -36,6 +44,13 @@ pub(crate) fn guest(file: &str) -> Vec<u8> {
 /// The guest of a file, under another name and version.
 pub(crate) fn named(file: &str, name: &str, version: &str) -> Vec<u8> {
     component(&part(file), name, version)
+}
+
+/// The guest of a file without what follows its line `;; requests:`.
+pub(crate) fn without_requests(file: &str) -> Vec<u8> {
+    let part = part(file);
+    let (rest, _) = part.split_once(";; requests:").unwrap();
+    component(rest, file, "1.0.0")
 }
 
 /// The core module of a guest.

@@ -2,10 +2,12 @@
 //! and the stream of changes say when to look.
 
 use async_trait::async_trait;
-use pipeline::{Digest, FileEntry, JobId, PluginHold, PluginPin, PluginReq, RecordedCall};
+use pipeline::{
+    Digest, FileEntry, JobId, PluginHold, PluginLimits, PluginPin, PluginReq, RecordedCall,
+};
 use plugin_runtime::{
-    Archive, CallContext, CallLimits, Compiler, Config, Files, PluginChange, Plugins, ReadError,
-    Served,
+    Archive, CallContext, CallLimits, Compiler, Config, Files, Grants, PluginChange, Plugins,
+    ReadError, Served,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -44,6 +46,7 @@ impl Host {
                 ..CallLimits::default()
             },
             compiler: Compiler::InProcess,
+            grants: Grants::default(),
             rescan: Duration::from_secs(3600),
         };
         change(&mut config);
@@ -140,6 +143,7 @@ pub(crate) fn job_with(files: Arc<dyn Files>) -> CallContext {
         seed: 7,
         outcomes: Vec::new(),
         files,
+        limits: PluginLimits::default(),
     }
 }
 

@@ -12,6 +12,8 @@ mod host;
 
 mod child;
 mod folder;
+mod grants;
 mod hostile;
+mod limits;
 mod pins;
 mod versions;
