@@ -28,7 +28,7 @@ fn broken(broke: Broke, limits: &CallLimits) -> String {
         Broke::Tables => format!("used more than {} table elements", limits.table_elements),
         Broke::Time => format!("took longer than {:?}", limits.call_time),
         Broke::HostTime => format!(
-            "was longer than {:?} in functions of the host",
+            "spent more than {:?} in functions of the host",
             limits.host_time
         ),
         Broke::Given => {

@@ -56,9 +56,10 @@ const SERVED: &[Served] = &[
 ];
 
 impl Served {
-    /// What a version is served by, where it is served at all.
+    /// What a version is served by, where it is served at all. A pre-release fits nothing but
+    /// itself, and none is served.
     fn of(version: Option<&Version>) -> Option<&'static Self> {
-        let version = version?;
+        let version = version.filter(|version| version.pre.is_empty())?;
         SERVED
             .iter()
             .find(|served| version.major == 0 && version.minor == served.minor)
@@ -215,7 +216,8 @@ fn unknown(how: &str, name: &str, served: &Served) -> String {
 fn wasi(name: &str, it: &Name<'_>) -> Option<String> {
     let package = it.package.trim_start_matches("wasi:");
     let version = it.version.as_ref();
-    let p2 = version.is_some_and(|version| version.major == 0 && version.minor == 2);
+    let p2 = |version: &Version| (version.major, version.minor) == (0, 2) && version.pre.is_empty();
+    let p2 = version.is_some_and(p2);
     if WASI.contains(&package) && p2 {
         return None;
     }
@@ -286,6 +288,21 @@ mod tests {
             for step in served.steps {
                 assert!(wit.contains(&format!("interface {step} {{")), "{step}");
             }
+        }
+    }
+
+    #[test]
+    fn a_version_is_served_by_its_line() {
+        let of = |version: &str| {
+            let version = Version::parse(version).unwrap();
+            Served::of(Some(&version)).map(|served| served.line)
+        };
+        for version in ["0.9.0", "0.9.1", "0.9.7"] {
+            assert_eq!(of(version), Some(Line::V0_9), "{version}");
+        }
+        assert_eq!(of("0.10.0"), Some(Line::V0_10));
+        for version in ["0.8.9", "0.11.0", "1.9.0", "0.9.1-rc.1", "0.10.0-preview"] {
+            assert_eq!(of(version), None, "{version}");
         }
     }
 

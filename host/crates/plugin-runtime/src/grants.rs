@@ -84,7 +84,7 @@ impl Grants {
         let wanted = Capability::ALL.into_iter().filter(|it| granted.has(*it));
         let wanted: Vec<&str> = wanted.map(Capability::word).collect();
         Err(format!(
-            "requests {}, which isn't granted to it: an operator grants it by the setting \
+            "requests {}, which it isn't granted: an operator grants it by the setting \
              {SETTING}, with `{plugin}={}` in it",
             lacking.join(" and "),
             wanted.join(",")
@@ -159,7 +159,7 @@ mod tests {
             let error = to(grants, &["real-time"]).unwrap_err();
             assert_eq!(
                 error,
-                "requests real-time, which isn't granted to it: an operator grants it by the \
+                "requests real-time, which it isn't granted: an operator grants it by the \
                  setting PLUGIN_GRANTS, with `idea=real-time` in it"
             );
         }

@@ -44,7 +44,7 @@ async fn what_is_requested_and_not_granted_is_a_refusal() {
     for (grants, told) in [
         (
             "",
-            "requests real-time and real-random, which isn't granted",
+            "requests real-time and real-random, which it isn't granted",
         ),
         (
             "other=real-time,real-random",
@@ -52,7 +52,7 @@ async fn what_is_requested_and_not_granted_is_a_refusal() {
         ),
         (
             "tells-time=real-time",
-            "requests real-random, which isn't granted",
+            "requests real-random, which it isn't granted",
         ),
     ] {
         let host = host(grants).await;

@@ -2,10 +2,11 @@
 //! host has for all is set when it opens; what a pipeline may say comes with the call.
 
 use crate::guests::guest;
-use crate::host::{Host, job};
-use pipeline::{PluginLimits, StepError};
-use plugin_runtime::{CallContext, CallLimits};
+use crate::host::{Host, OneFile, job, job_with};
+use pipeline::{FileEntry, PluginLimits, StepError};
+use plugin_runtime::{CallContext, CallLimits, Files, ReadError};
 use std::fmt::Write as _;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -51,7 +52,7 @@ const PIPELINE: &[(&str, Say, Say, &str)] = &[
         "naps",
         |it| it.host_time = Some(Duration::from_secs(60)),
         |it| it.host_time = Some(Duration::from_millis(20)),
-        "was longer than 20ms in functions of the host",
+        "spent more than 20ms in functions of the host",
     ),
     (
         "stats-a-file",
@@ -139,6 +140,41 @@ async fn a_pipelines_lines_of_the_log_are_cut() {
         );
         assert_eq!(called.logs.last().unwrap().1, last);
     }
+}
+
+/// A workspace whose disk takes its time.
+struct Slow;
+
+impl Files for Slow {
+    fn list(&self, _: &str, _: Option<&str>, _: u32) -> Result<Vec<FileEntry>, ReadError> {
+        Err(ReadError::NotFound)
+    }
+
+    fn stat(&self, path: &str) -> Result<FileEntry, ReadError> {
+        let (_held, nothing) = mpsc::channel::<()>();
+        let _ = nothing.recv_timeout(Duration::from_millis(50));
+        OneFile.stat(path)
+    }
+
+    fn read(&self, path: &str, offset: u64, length: u32) -> Result<Vec<u8>, ReadError> {
+        OneFile.read(path, offset, length)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_is_time_in_the_host() {
+    let host = host("stats-a-file", |_| {}).await;
+    let with = |host_time| {
+        let mut job = job_with(Arc::new(Slow));
+        job.limits.host_time = Some(host_time);
+        job
+    };
+    let kept = with(Duration::from_secs(60));
+    call(&host, "stats-a-file", kept).await.unwrap();
+    let broken = with(Duration::from_millis(10));
+    let fault = call(&host, "stats-a-file", broken).await.unwrap_err();
+    let told = "spent more than 10ms in functions of the host";
+    assert!(fault.contains(told), "{fault}");
 }
 
 /// Guest code that never calls the host ends by the whole, however little time the host has.
