@@ -83,7 +83,7 @@ pub(crate) fn admit(
     if let Some(named) = named {
         named.check(&manifest)?;
     }
-    linked.grant(sandboxes.grants.to(&manifest.name, &manifest.requests)?);
+    linked.grant(sandboxes.grants.to(&manifest.name, &manifest.requests)?)?;
     linked.self_test(sandboxes)?;
     let pin = PluginPin {
         name: manifest.name.clone(),

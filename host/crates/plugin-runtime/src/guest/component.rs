@@ -69,11 +69,6 @@ impl Linked {
         })
     }
 
-    /// What its calls have from now on; nothing before.
-    pub(crate) fn grant(&mut self, granted: Granted) {
-        self.granted = granted;
-    }
-
     /// One call in a store of its own.
     fn enter<T>(
         &self,
@@ -129,6 +124,11 @@ impl Kind for Linked {
         let left = self.enter(sandboxes, view, |inside| self.exports.describe(inside));
         left.answer
             .map_err(|error| format!("`describe` failed: {error}"))
+    }
+
+    fn grant(&mut self, granted: Granted) -> Result<(), String> {
+        self.granted = granted;
+        Ok(())
     }
 
     fn self_test(&self, sandboxes: &Sandboxes) -> Result<(), String> {
