@@ -46,13 +46,6 @@ pub(crate) fn named(file: &str, name: &str, version: &str) -> Vec<u8> {
     component(&part(file), name, version)
 }
 
-/// The guest of a file without what follows its line `;; requests:`.
-pub(crate) fn without_requests(file: &str) -> Vec<u8> {
-    let part = part(file);
-    let (rest, _) = part.split_once(";; requests:").unwrap();
-    component(rest, file, "1.0.0")
-}
-
 /// The core module of a guest.
 pub(crate) fn core_module(file: &str) -> Vec<u8> {
     let part = part(file);
