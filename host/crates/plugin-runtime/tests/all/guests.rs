@@ -26,6 +26,18 @@ const OTHERS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Gives out memory and takes none back.
+const REALLOC: &str = r#"
+(global $next (mut i32) (i32.const 8192))
+(func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
+  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+  (global.set $next (i32.add (local.get $at) (local.get $size)))
+  (block $fits (loop $grow
+    (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size $memory) (i32.const 65536))))
+    (drop (memory.grow $memory (i32.const 1)))
+    (br $grow)))
+  (local.get $at))"#;
+
 /// The guest of `tests/guests/FILE.wat`, called by its file's name.
 pub(crate) fn guest(file: &str) -> Vec<u8> {
     named(file, file, "1.0.0")
@@ -49,6 +61,10 @@ fn part(file: &str) -> String {
 }
 
 fn component(part: &str, name: &str, version: &str) -> Vec<u8> {
+    if part.contains("\n(component") {
+        // Whole as it is.
+        return wat::parse_str(part).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
     let interface = interface_version(part);
     let text = frame(part, name, version, &interface);
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -74,7 +90,10 @@ fn world(text: &str) -> String {
     let quoted = |before: &str| -> BTreeSet<String> {
         let after = text.split(before).skip(1);
         let names = after.filter_map(|rest| rest.split(['"', '#']).next());
-        let interfaces = names.filter(|name| name.contains('/'));
+        let interfaces = names
+            .filter(|name| name.contains('/'))
+            // The cleaning up after a step belongs to that step.
+            .filter(|name| !name.starts_with("cabi_post_"));
         interfaces.map(str::to_owned).collect()
     };
     let imports = quoted("(import \"")
@@ -119,19 +138,16 @@ fn frame(part: &str, name: &str, version: &str, interface: &str) -> String {
             format!("(export \"gantry:phase/describe@{interface}#describe\" (func $described))")
         }
     };
+    // A guest may bring its own.
+    let realloc = match part.contains("\"cabi_realloc\"") {
+        true => "",
+        false => REALLOC,
+    };
     format!(
         r#"(module
 {part}
 (memory $memory (export "memory") 2)
-(global $next (mut i32) (i32.const 8192))
-(func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
-  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-  (global.set $next (i32.add (local.get $at) (local.get $size)))
-  (block $fits (loop $grow
-    (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size $memory) (i32.const 65536))))
-    (drop (memory.grow $memory (i32.const 1)))
-    (br $grow)))
-  (local.get $at))
+{realloc}
 (func $described (result i32) (i32.const 16))
 {describe}
 (data (memory $memory) (i32.const 16) "{manifest}")
