@@ -1,5 +1,10 @@
 //! Many inputs over all cores: what panics, aborts or hangs leaves its seed and its bytes behind.
 //! It doesn't know what an input is or what becomes of it.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a run of hours says how far it is, and on what it hangs"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
