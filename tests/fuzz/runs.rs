@@ -129,7 +129,7 @@ impl Runs {
                                     let mut seen = lock(seen);
                                     seen.runs += 1;
                                     seen.deep += u64::from(run.deep);
-                                    if seen.runs % TELL == 0 {
+                                    if seen.runs.is_multiple_of(TELL) {
                                         println!("{}: {seen:?}", self.target);
                                     }
                                     count(&mut lock(kinds), &run.kind, bytes);

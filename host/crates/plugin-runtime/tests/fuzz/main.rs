@@ -50,7 +50,7 @@ fn no_bytes_in_the_plugin_folder_panic_or_hang_the_host() {
     let way_in = WayIn::open(limits, cache.path().join("code")).unwrap();
     let job = job();
     let take = |seed: u64, wasm: &[u8]| {
-        if seed % SWEEP == 0 {
+        if seed.is_multiple_of(SWEEP) {
             sweep(&cache.path().join("code"));
         }
         match way_in.take(wasm, &job) {
