@@ -72,7 +72,7 @@ fn parts<T>(called: Called<Option<T>>) -> Parts {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_harms_nobody_but_itself() {
+async fn each_harms_its_own_call_only() {
     let host = host().await;
     let mut wrong = String::new();
     for row in HOSTILE {
