@@ -181,9 +181,6 @@ fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     if site.title.trim().is_empty() {
         return Err(format!("{at}.title is empty"));
     }
-    if site.title.contains(char::is_control) {
-        return Err(format!("{at}.title holds a control character"));
-    }
     at_most_bytes(&format!("{at}.title"), site.title.len(), limits.name_bytes)?;
     at_most_bytes(
         &format!("{at}.summary"),
@@ -205,8 +202,9 @@ fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     }
     Ok(SitePlan {
         slug: site.slug,
-        title: site.title,
-        summary: site.summary,
+        // An agent may have written both; what it put there is no fault of the plugin's.
+        title: cut(site.title.replace(['\n', '\t'], " "), limits.name_bytes),
+        summary: cut(site.summary, limits.message_bytes),
         root: site.root,
         entry: site.entry,
         metadata: metadata.unwrap_or_default(),
@@ -494,6 +492,10 @@ mod tests {
         let good = planned_sites(vec![site()]).unwrap();
         assert!(good[0].single_page);
         assert_eq!(good[0].metadata["genre"], "sim");
+        let mut other = site();
+        other.title = "Fog\nand\u{1b}[2J".to_owned();
+        let cleaned = planned_sites(vec![other]).unwrap();
+        assert_eq!(cleaned[0].title, "Fog and\u{fffd}[2J");
         let mut other = site();
         other.options = Some(r#"{"headers":{}}"#.to_owned());
         let error = planned_sites(vec![other]).unwrap_err();
