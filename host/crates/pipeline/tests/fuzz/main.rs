@@ -45,6 +45,25 @@ fn no_pipeline_file_panics_or_hangs_the_host() {
     );
 }
 
+#[test]
+fn an_input_that_panics_is_told_and_left_behind() {
+    let inputs = [b"a".to_vec(), b"b".to_vec(), b"c".to_vec()];
+    let take = |_: u64, bytes: &[u8]| {
+        assert_ne!(bytes, b"b", "as it should");
+        Run {
+            deep: true,
+            kind: "kept".to_owned(),
+        }
+    };
+    let runs = Runs::of("panics", "txt");
+    let ended = std::panic::catch_unwind(|| runs.corpus(&inputs, &take));
+    let told = *ended.unwrap_err().downcast::<String>().unwrap();
+    let (what, file) = told.split_once(": ").unwrap();
+    assert_eq!(what, "corpus 1 panicked");
+    assert_eq!(fs::read(file).unwrap(), b"b");
+    fs::remove_file(file).unwrap();
+}
+
 fn take(_: u64, bytes: &[u8]) -> Run {
     let text = String::from_utf8_lossy(bytes);
     match PipelineSpec::parse(&text) {
