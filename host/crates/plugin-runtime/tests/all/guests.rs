@@ -8,7 +8,7 @@ use wit_parser::Resolve;
 
 const PHASE: &str = include_str!("../../../../../wit/phase.wit");
 /// As much of other interfaces as guests import.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 5] = [
     (
         "wasi-io.wit",
         "package wasi:io@0.2.0; interface poll { resource pollable { block: func(); } }",
@@ -23,6 +23,16 @@ const OTHERS: [(&str, &str); 3] = [
     (
         "wasi-http.wit",
         "package wasi:http@0.2.0; interface outgoing { send: func(); }",
+    ),
+    (
+        "wasi-random.wit",
+        "package wasi:random@0.2.0; interface random {
+            get-random-bytes: func(len: u64) -> list<u8>;
+        }",
+    ),
+    (
+        "wasi-cli.wit",
+        "package wasi:cli@0.2.0; interface exit { exit: func(status: result); }",
     ),
 ];
 
