@@ -13,6 +13,10 @@ use std::collections::BTreeSet;
 const PATH_BYTES: usize = 1024;
 /// Bytes of a file's name.
 const NAME_BYTES: usize = 255;
+/// Folders of a path and its file. A workspace that is deeper can't be listed.
+const PATH_PARTS: usize = 64;
+/// What the names begin with under which the host writes into a workspace.
+const HOST_FILES: &str = ".gantry-";
 const SLUG: &str = "1 to 63 lowercase letters, digits and hyphens, a letter or digit at both ends";
 
 type Checked<T> = Result<T, String>;
@@ -66,6 +70,7 @@ fn task(at: &str, task: said::Task, limits: &Limits) -> Checked<PlannedTask> {
             executable: file.executable,
         });
     }
+    fit_together(at, &stage)?;
     at_most(
         &format!("{at}.expects: files"),
         task.expects.len(),
@@ -82,6 +87,30 @@ fn task(at: &str, task: said::Task, limits: &Limits) -> Checked<PlannedTask> {
         expects: task.expects,
         options,
     })
+}
+
+/// Files that would overwrite each other, or be in each other's way, are a mistake of the plugin's.
+fn fit_together(at: &str, stage: &[StagedFile]) -> Checked<()> {
+    let mut paths = BTreeSet::new();
+    for (index, file) in stage.iter().enumerate() {
+        if !paths.insert(file.path.as_str()) {
+            let path = shown(&file.path);
+            return Err(format!("{at}.stage[{index}].path: `{path}` is there twice"));
+        }
+    }
+    for (index, file) in stage.iter().enumerate() {
+        let folders = file
+            .path
+            .match_indices('/')
+            .map(|(end, _)| &file.path[..end]);
+        if let Some(folder) = folders.into_iter().find(|it| paths.contains(it)) {
+            let (path, folder) = (shown(&file.path), shown(folder));
+            return Err(format!(
+                "{at}.stage[{index}].path: `{path}` is below `{folder}`, which is staged as a file"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What a phase's plugin decided.
@@ -160,8 +189,9 @@ fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     }
     Ok(SitePlan {
         slug: site.slug,
-        title: site.title,
-        summary: site.summary,
+        // An agent may have written both; what it put there is no fault of the plugin's.
+        title: cut(site.title.replace(['\n', '\t'], " "), limits.name_bytes),
+        summary: cut(site.summary, limits.message_bytes),
         root: site.root,
         entry: site.entry,
         metadata: metadata.unwrap_or_default(),
@@ -169,8 +199,12 @@ fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     })
 }
 
-/// At most `limit` bytes of a text that is for people.
+/// At most `limit` bytes of a text that is for people, without what a terminal would act on.
 pub(crate) fn cut(mut text: String, limit: usize) -> String {
+    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(acts) {
+        text = text.replace(acts, "\u{fffd}");
+    }
     text.truncate(text.floor_char_boundary(limit));
     text
 }
@@ -216,12 +250,21 @@ fn path(at: &str, path: &str) -> Checked<()> {
     if path.chars().any(char::is_control) {
         return wrong("holds a control character");
     }
+    if path.split('/').count() > PATH_PARTS {
+        return wrong(&format!("has more than {PATH_PARTS} parts"));
+    }
     for part in path.split('/') {
         match part {
             "" => return wrong("has an empty part; leave the doubled or last `/` out"),
             "." | ".." => return wrong("has a part `.` or `..`; name it from the workspace"),
             _ if part.len() > NAME_BYTES => {
                 return wrong(&format!("has a part longer than {NAME_BYTES} bytes"));
+            }
+            _ if part.starts_with(HOST_FILES) => {
+                return wrong(&format!(
+                    "has a part that begins with `{HOST_FILES}`, as the host's own files do; name \
+                     it otherwise"
+                ));
             }
             _ => {}
         }
@@ -345,6 +388,40 @@ mod tests {
     }
 
     #[test]
+    fn staged_files_fit_together() {
+        let staging = |paths: &[&str]| {
+            let mut task = planned("a");
+            task.stage = paths.iter().map(|path| staged(path, 1)).collect();
+            tasks(vec![task], &Limits::default())
+        };
+        assert!(staging(&["a/b.md", "a/b", "a.b", "a/c/d"]).is_ok());
+        let error = staging(&["x", "a", "a"]).unwrap_err();
+        assert_eq!(error, "tasks[0].stage[2].path: `a` is there twice");
+        let error = staging(&["a/b/c", "x", "a"]).unwrap_err();
+        assert!(error.contains("`a/b/c` is below `a`, which is"), "{error}");
+        assert!(staging(&[&["a"; PATH_PARTS].join("/")]).is_ok());
+        let error = staging(&[&["a"; PATH_PARTS + 1].join("/")]).unwrap_err();
+        assert!(error.contains("has more than 64 parts"), "{error}");
+        assert!(staging(&["a/.gantry"]).is_ok());
+        let error = staging(&[".gantry-0/a"]).unwrap_err();
+        assert!(error.contains("as the host's own files do"), "{error}");
+        // A later task may stage it anew: the file is replaced.
+        let mut two = vec![planned("a"), planned("b")];
+        two[0].stage = vec![staged("x", 1)];
+        two[1].stage = vec![staged("x", 1)];
+        assert!(tasks(two, &Limits::default()).is_ok());
+    }
+
+    #[test]
+    fn texts_for_people_cannot_act_on_a_terminal() {
+        assert_eq!(
+            cut("a\tb\nc\u{1b}[31m".to_owned(), 99),
+            "a\tb\nc\u{fffd}[31m"
+        );
+        assert_eq!(cut("aé".to_owned(), 2), "a");
+    }
+
+    #[test]
     fn each_field_of_a_task_is_looked_at() {
         refused(
             |task| task.name = "Make it".to_owned(),
@@ -441,6 +518,10 @@ mod tests {
         let good = planned_sites(vec![site()]).unwrap();
         assert!(good[0].single_page);
         assert_eq!(good[0].metadata["genre"], "sim");
+        let mut other = site();
+        other.title = "Fog\nand\u{1b}[2J".to_owned();
+        let cleaned = planned_sites(vec![other]).unwrap();
+        assert_eq!(cleaned[0].title, "Fog and\u{fffd}[2J");
         let mut other = site();
         other.options = Some(r#"{"headers":{}}"#.to_owned());
         let error = planned_sites(vec![other]).unwrap_err();

@@ -34,10 +34,14 @@ mod said;
 mod stats;
 mod wire;
 
+mod fuzzing;
+
 pub use archive::Archive;
 pub use call::{CallContext, Called, Files, ReadError};
 pub use compile::compile_child;
 pub use error::PluginError;
+#[doc(hidden)]
+pub use fuzzing::WayIn;
 pub use grants::Grants;
 pub use limits::CallLimits;
 pub use plugins::{Compiler, Config, PluginChange, Plugins};

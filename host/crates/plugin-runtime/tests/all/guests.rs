@@ -10,7 +10,7 @@ use wit_parser::Resolve;
 const PHASE: &str = include_str!("../../../../../wit/phase.wit");
 const PREVIEW: &str = include_str!("../../../../../wit/0.10/phase.wit");
 /// As much of other interfaces as guests import.
-const OTHERS: [(&str, &str); 4] = [
+const OTHERS: [(&str, &str); 5] = [
     (
         "wasi-io.wit",
         "package wasi:io@0.2.0; interface poll { resource pollable { block: func(); } }",
@@ -27,14 +27,33 @@ const OTHERS: [(&str, &str); 4] = [
         }",
     ),
     (
-        "wasi-random.wit",
-        "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }",
-    ),
-    (
         "wasi-http.wit",
         "package wasi:http@0.2.0; interface outgoing { send: func(); }",
     ),
+    (
+        "wasi-random.wit",
+        "package wasi:random@0.2.0; interface random {
+            get-random-bytes: func(len: u64) -> list<u8>;
+            get-random-u64: func() -> u64;
+        }",
+    ),
+    (
+        "wasi-cli.wit",
+        "package wasi:cli@0.2.0; interface exit { exit: func(status: result); }",
+    ),
 ];
+
+/// Gives out memory and takes none back.
+const REALLOC: &str = r#"
+(global $next (mut i32) (i32.const 8192))
+(func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
+  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+  (global.set $next (i32.add (local.get $at) (local.get $size)))
+  (block $fits (loop $grow
+    (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size $memory) (i32.const 65536))))
+    (drop (memory.grow $memory (i32.const 1)))
+    (br $grow)))
+  (local.get $at))"#;
 
 /// The guest of `tests/guests/FILE.wat`, called by its file's name.
 pub(crate) fn guest(file: &str) -> Vec<u8> {
@@ -59,6 +78,10 @@ fn part(file: &str) -> String {
 }
 
 fn component(part: &str, name: &str, version: &str) -> Vec<u8> {
+    if part.contains("\n(component") {
+        // Whole as it is.
+        return wat::parse_str(part).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
     let interface = interface_version(part);
     let text = frame(part, name, version, &interface);
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -84,7 +107,10 @@ fn world(text: &str) -> String {
     let quoted = |before: &str| -> BTreeSet<String> {
         let after = text.split(before).skip(1);
         let names = after.filter_map(|rest| rest.split(['"', '#']).next());
-        let interfaces = names.filter(|name| name.contains('/'));
+        let interfaces = names
+            .filter(|name| name.contains('/'))
+            // The cleaning up after a step belongs to that step.
+            .filter(|name| !name.starts_with("cabi_post_"));
         interfaces.map(str::to_owned).collect()
     };
     let imports = quoted("(import \"")
@@ -159,19 +185,16 @@ fn frame(part: &str, name: &str, version: &str, interface: &str) -> String {
             format!("(export \"gantry:phase/describe@{interface}#describe\" (func $described))")
         }
     };
+    // A guest may bring its own.
+    let realloc = match part.contains("\"cabi_realloc\"") {
+        true => "",
+        false => REALLOC,
+    };
     format!(
         r#"(module
 {part}
 (memory $memory (export "memory") 2)
-(global $next (mut i32) (i32.const 8192))
-(func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
-  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-  (global.set $next (i32.add (local.get $at) (local.get $size)))
-  (block $fits (loop $grow
-    (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size $memory) (i32.const 65536))))
-    (drop (memory.grow $memory (i32.const 1)))
-    (br $grow)))
-  (local.get $at))
+{realloc}
 (func $described (result i32) (i32.const 16))
 {describe}
 (data (memory $memory) (i32.const 16) "{manifest}")
