@@ -7,7 +7,7 @@ use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
-use plugin_runtime::{Archive, CallLimits, Compiler, Config, Plugins};
+use plugin_runtime::{Archive, CallLimits, Compiler, Config, Grants, Plugins};
 use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -76,6 +76,7 @@ pub(crate) async fn plugins(
         cache_dir: data.cache.join("plugins"),
         limits: CallLimits::default(),
         replay_gate: settings.replay == Replay::Gate,
+        grants: settings.plugin_grants.clone(),
         compiler: Compiler::Child {
             exe: this_program()?,
             args: vec![cli::COMPILE.into()],
@@ -93,6 +94,7 @@ pub(crate) async fn examiner(scratch: &Path, archive: Arc<dyn Archive>) -> Resul
         sources: Vec::new(),
         cache_dir: scratch.join("compiled"),
         limits: CallLimits::default(),
+        grants: Grants::default(),
         replay_gate: false,
         compiler: Compiler::Child {
             exe: this_program()?,

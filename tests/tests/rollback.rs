@@ -45,7 +45,9 @@ fn state(plugins: &Value, version: &str) -> String {
     let probe = items
         .iter()
         .find(|it| it["name"] == "probe" && it["version"] == version);
-    probe.map_or("none", |it| it["state"].as_str().unwrap()).to_owned()
+    probe
+        .map_or("none", |it| it["state"].as_str().unwrap())
+        .to_owned()
 }
 
 fn answered_by(job: &Value) -> &str {
@@ -121,7 +123,10 @@ async fn a_plugin_that_keeps_faulting_is_quarantined_and_its_jobs_wait() {
     drop_probe(&host, &guest(parts, "probe-next"), "2.0.0").await;
     for id in [&third, &fourth] {
         let job = client.succeeded(id).await;
-        assert_eq!(job["phases"][0]["attempts"][0]["message"], "accepted by 2.0.0");
+        assert_eq!(
+            job["phases"][0]["attempts"][0]["message"],
+            "accepted by 2.0.0"
+        );
     }
 }
 

@@ -34,6 +34,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "PLUGIN_FAULTS",
         "when faults take a plugin back, as JOBS/TIME",
     ),
+    (
+        "PLUGIN_GRANTS",
+        "capabilities that plugins request, as idea=real-time",
+    ),
     ("PIPELINE_DIR", "the watched folder of pipelines"),
     ("WORKSPACE_PATH", "where the workspaces are"),
     (

@@ -4,6 +4,7 @@ use super::Layers;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
 use pipeline::BlameRule;
+use plugin_runtime::Grants;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -24,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) builtin_plugin_dir: Option<PathBuf>,
     pub(crate) replay: Replay,
     pub(crate) blame: BlameRule,
+    pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
     pub(crate) workspaces: Pair,
     pub(crate) run_dir: Pair,
@@ -126,6 +128,7 @@ impl Settings {
                 .transpose()?,
             replay: replay(layers.get("PLUGIN_REPLAY")?.as_deref())?,
             blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
+            plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
             workspaces: pair("WORKSPACE_PATH", "workspaces")?,
             run_dir: pair("RUN_DIR", "run")?,
@@ -338,6 +341,10 @@ mod tests {
             ("PLUGIN_REPLAY=on", "must be `off`, `record` or `gate`"),
             ("PLUGIN_FAULTS=1/10m", "such as 3/10m"),
             ("PLUGIN_FAULTS=3", "such as 3/10m"),
+            (
+                "PLUGIN_GRANTS=idea=root",
+                "PLUGIN_GRANTS=`idea=root`: `idea` can't be granted `root`: there is real-time",
+            ),
         ] {
             let error = format!("{:#}", settings(&[pair]).unwrap_err());
             assert!(error.contains(said), "{pair}: {error}");

@@ -12,7 +12,7 @@ const ARENA_BYTES: usize = 256 << 10;
 struct Arena(UnsafeCell<[u8; ARENA_BYTES]>);
 
 /// The arena first, then the system's.
-pub struct Allocator {
+pub(crate) struct Allocator {
     arena: Arena,
     used: Cell<usize>,
 }
@@ -22,7 +22,7 @@ unsafe impl Sync for Allocator {}
 
 impl Allocator {
     /// Nothing is used yet.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             arena: Arena(UnsafeCell::new([0; ARENA_BYTES])),
             used: Cell::new(0),

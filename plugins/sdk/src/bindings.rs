@@ -22,7 +22,7 @@ macro_rules! step {
             wit_bindgen::generate!({
                 inline: $world,
                 path: "../../wit",
-                with: { "gantry:phase/types@0.9.0": crate::bindings::describe::gantry::phase::types },
+                with: { "gantry:phase/types@0.9.1": crate::bindings::describe::gantry::phase::types },
                 pub_export_macro: true,
                 export_macro_name: "export_interface",
                 additional_derives: [PartialEq],
@@ -33,22 +33,22 @@ macro_rules! step {
 
 step!(
     prompt,
-    "package gantry:sdk-prompt; world prompt-alone { export gantry:phase/prompt@0.9.0; }"
+    "package gantry:sdk-prompt; world prompt-alone { export gantry:phase/prompt@0.9.1; }"
 );
 step!(
     validate,
-    "package gantry:sdk-validate; world validate-alone { export gantry:phase/validate@0.9.0; }"
+    "package gantry:sdk-validate; world validate-alone { export gantry:phase/validate@0.9.1; }"
 );
 step!(
     deploy,
-    "package gantry:sdk-deploy; world deploy-alone { export gantry:phase/deploy@0.9.0; }"
+    "package gantry:sdk-deploy; world deploy-alone { export gantry:phase/deploy@0.9.1; }"
 );
 
 /// Uses none of the shared types, which is why it stands alone.
 pub mod self_test {
     wit_bindgen::generate!({
         inline: "package gantry:sdk-self-test;
-                 world self-test-alone { export gantry:phase/self-test@0.9.0; }",
+                 world self-test-alone { export gantry:phase/self-test@0.9.1; }",
         path: "../../wit",
         pub_export_macro: true,
         export_macro_name: "export_interface",

@@ -147,6 +147,12 @@ impl Job {
         ask!(self, revision())
     }
 
+    /// The group given when the job was submitted. A host that serves the interface only up to
+    /// 0.9.0 refuses a plugin that calls this.
+    pub fn group(&self) -> Option<String> {
+        ask!(self, group())
+    }
+
     /// Why the last attempt was sent back, or what a person asked for.
     pub fn feedback(&self) -> Option<String> {
         ask!(self, feedback())
@@ -449,6 +455,13 @@ mod tests {
             .feedback(&"x".repeat(1 << 20))
             .job();
         assert!(job.briefing().len() < 14 << 10);
+    }
+
+    #[test]
+    fn a_group_is_there_where_one_was_given() {
+        assert_eq!(JobInMemory::new("Fog").job().group(), None);
+        let job = JobInMemory::new("Fog").group("jam-7").job();
+        assert_eq!(job.group().as_deref(), Some("jam-7"));
     }
 
     #[test]

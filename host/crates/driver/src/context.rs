@@ -41,6 +41,8 @@ pub(crate) fn context(
         job: job.id,
         name: job.name.clone(),
         pipeline: job.spec.name.clone(),
+        group: job.group.clone(),
+        limits: (*job.spec.limits).clone(),
         seed: seed(job, &phase, attempt, step),
         phase,
         attempt,

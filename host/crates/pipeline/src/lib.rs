@@ -39,7 +39,7 @@ pub use plugin::{
     RecordedCall, RefusedFile,
 };
 pub use spec::{
-    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginReq, SpecError,
+    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,
 };
 pub use step::{Command, IllegalTransition, Input, Step, resume, step};

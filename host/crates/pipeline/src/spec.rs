@@ -1,5 +1,7 @@
 //! A pipeline file: its form and its checks. It doesn't know which plugins are loaded.
 
+mod limits;
+
 use crate::is_slug;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
@@ -8,6 +10,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
+
+pub use limits::PluginLimits;
 
 /// A pipeline, as its file says it. A job keeps the one that it was submitted with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +37,9 @@ pub struct PipelineSpec {
     /// Who decides what to publish; nothing is published without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeploySpec>,
+    /// Of each call of a plugin. Boxed, since few pipelines say any.
+    #[serde(default, skip_serializing_if = "PluginLimits::is_empty")]
+    pub limits: Box<PluginLimits>,
 }
 
 /// A phase of a pipeline.
@@ -177,6 +184,7 @@ impl PipelineSpec {
             if !is_slug(&phase.id) {
                 return wrong(at("id"), &format!("must be {name}"));
             }
+            json_only(&phase.settings, &at("settings"))?;
             if !seen.insert(&phase.id) {
                 return wrong(at("id"), "is there twice");
             }
@@ -203,7 +211,10 @@ impl PipelineSpec {
                 return wrong(at("network"), what);
             }
         }
-        Ok(())
+        if let Some(deploy) = &self.deploy {
+            json_only(&deploy.settings, "deploy: settings")?;
+        }
+        self.limits.check()
     }
 }
 
@@ -215,6 +226,39 @@ fn yes() -> bool {
 fn is_yes(value: &bool) -> bool {
     *value
 }
+
+/// Settings go to the plugin as JSON, which has no dates and no `nan`: what TOML's become there is
+/// nothing that anybody wrote.
+fn json_only(settings: &Map<String, Value>, at: &str) -> Result<(), SpecError> {
+    for (key, value) in settings {
+        json_value(value, &format!("{at}.{key}"))?;
+    }
+    Ok(())
+}
+
+fn json_value(value: &Value, at: &str) -> Result<(), SpecError> {
+    let wrong = |what: &str| {
+        Err(SpecError::Value {
+            at: at.to_owned(),
+            what: what.to_owned(),
+        })
+    };
+    match value {
+        Value::Null => wrong("is `nan` or `inf`, which JSON hasn't; write it as a text"),
+        Value::Object(object) if object.contains_key(TOML_DATE) => {
+            wrong("is a date, which JSON hasn't; put it in quotes")
+        }
+        Value::Object(object) => json_only(object, at),
+        Value::Array(values) => {
+            let mut values = values.iter().enumerate();
+            values.try_for_each(|(index, value)| json_value(value, &format!("{at}[{index}]")))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// The key under which `toml` hands a date to what doesn't know dates.
+const TOML_DATE: &str = "$__toml_private_datetime";
 
 fn default_attempts() -> u32 {
     3
@@ -288,7 +332,7 @@ impl Serialize for Network {
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "must be \"none\" or a list of host names")]
         enum Form {
             Word(String),
             Names(Vec<String>),
@@ -368,4 +412,41 @@ pub fn parse_size(text: &str) -> Option<u64> {
         reason = "the range is checked here"
     )]
     (bytes.is_finite() && (0.0..9e18).contains(&bytes)).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(line: &str) -> Result<PipelineSpec, String> {
+        let head = "name = \"a\"\n[[phase]]\nid = \"p\"\nplugin = \"p\"\n";
+        PipelineSpec::parse(&format!("{head}{line}\n")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_are_json_as_they_were_written() {
+        let good = with("settings = { a = [1, 2.5, { b = \"1979-05-27\" }], c = true }").unwrap();
+        assert_eq!(good.phases[0].settings["a"][2]["b"], "1979-05-27");
+        let date = with("settings = { a = [{ b = 1979-05-27T07:32:00Z }] }").unwrap_err();
+        assert!(
+            date.contains("phase `p`: settings.a[0].b: is a date"),
+            "{date}"
+        );
+        let number = with("settings = { a = nan }").unwrap_err();
+        assert!(
+            number.contains("phase `p`: settings.a: is `nan` or `inf`"),
+            "{number}"
+        );
+        let deploy = with("[deploy]\nplugin = \"d\"\nsettings = { a = -inf }").unwrap_err();
+        assert!(deploy.contains("deploy: settings.a: is `nan`"), "{deploy}");
+    }
+
+    #[test]
+    fn a_network_that_is_neither_form_is_told_both() {
+        let error = with("network = 5").unwrap_err();
+        assert!(
+            error.contains("must be \"none\" or a list of host names"),
+            "{error}"
+        );
+    }
 }

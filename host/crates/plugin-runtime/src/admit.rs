@@ -5,12 +5,14 @@ use crate::compile::Workshop;
 use crate::engine::Sandboxes;
 use crate::guest::component::Linked;
 use crate::guest::{Guest, Kind};
-use crate::{fit, said};
+use crate::{answer, fit, said};
 use pipeline::{Digest, Manifest, PluginPin, is_slug};
 use semver::Version;
 
 /// Bytes of a manifest's summary, and of the names of what it requests.
 const SUMMARY_BYTES: usize = 500;
+/// Bytes of a version: it must fit into a file's name.
+const VERSION_BYTES: usize = 100;
 const SCHEMA_BYTES: usize = 64 << 10;
 const REQUESTS: usize = 32;
 
@@ -66,8 +68,23 @@ impl FileName {
     }
 }
 
-/// A plugin of these bytes; the reason where they may not serve.
+/// A plugin of these bytes; the reason where they may not serve, which may hold what the file
+/// says of itself, but neither at length nor as more than one line.
 pub(crate) fn admit(
+    sandboxes: &Sandboxes,
+    workshop: &Workshop,
+    wasm: &[u8],
+    digest: &Digest,
+    named: Option<&FileName>,
+) -> Result<Guest, String> {
+    let admitted = tried(sandboxes, workshop, wasm, digest, named);
+    admitted.map_err(|reason| {
+        let line = reason.replace(['\n', '\t'], " ");
+        answer::cut(line, sandboxes.limits.answers.message_bytes)
+    })
+}
+
+fn tried(
     sandboxes: &Sandboxes,
     workshop: &Workshop,
     wasm: &[u8],
@@ -78,11 +95,12 @@ pub(crate) fn admit(
     if let Some(misfit) = fit::misfit(&sandboxes.engine, &component) {
         return Err(misfit);
     }
-    let linked = Linked::new(sandboxes, &component)?;
+    let mut linked = Linked::new(sandboxes, &component)?;
     let manifest = manifest(linked.describe(sandboxes)?)?;
     if let Some(named) = named {
         named.check(&manifest)?;
     }
+    linked.grant(sandboxes.grants.to(&manifest.name, &manifest.requests)?)?;
     linked.self_test(sandboxes)?;
     let pin = PluginPin {
         name: manifest.name.clone(),
@@ -105,19 +123,25 @@ fn manifest(said: said::Manifest) -> Result<Manifest, String> {
             shown(&said.name)
         ));
     }
+    let long = |what: &str, most: usize| {
+        Err(format!(
+            "describes itself with {what} of more than {most} bytes"
+        ))
+    };
+    if said.version.len() > VERSION_BYTES {
+        return long("a version", VERSION_BYTES);
+    }
     let version = Version::parse(&said.version).map_err(|error| {
         format!(
             "describes itself as version `{}`, which isn't a semantic version: {error}",
             shown(&said.version)
         )
     })?;
-    let long = |what: &str, most: usize| {
-        Err(format!(
-            "describes itself with {what} of more than {most} bytes"
-        ))
-    };
     if said.summary.len() > SUMMARY_BYTES {
         return long("a summary", SUMMARY_BYTES);
+    }
+    if said.summary.contains(char::is_control) {
+        return Err("describes itself with a summary that isn't one line of text".to_owned());
     }
     if said
         .settings_schema

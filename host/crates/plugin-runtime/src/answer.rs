@@ -2,10 +2,8 @@
 //! limit. It mends nothing: an answer that breaks a rule is refused whole.
 
 use crate::fault::size;
-use crate::said;
-use pipeline::{
-    Decision, Limits, PlannedTask, SitePlan, StagedFile, TaskOptions, Verdict, is_slug,
-};
+use crate::said::{self, Options};
+use pipeline::{Decision, Limits, PlannedTask, SitePlan, StagedFile, Verdict, is_slug};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -15,6 +13,10 @@ use std::collections::BTreeSet;
 const PATH_BYTES: usize = 1024;
 /// Bytes of a file's name.
 const NAME_BYTES: usize = 255;
+/// Folders of a path and its file. A workspace that is deeper can't be listed.
+const PATH_PARTS: usize = 64;
+/// What the names begin with under which the host writes into a workspace.
+const HOST_FILES: &str = ".gantry-";
 const SLUG: &str = "1 to 63 lowercase letters, digits and hyphens, a letter or digit at both ends";
 
 type Checked<T> = Result<T, String>;
@@ -68,6 +70,7 @@ fn task(at: &str, task: said::Task, limits: &Limits) -> Checked<PlannedTask> {
             executable: file.executable,
         });
     }
+    fit_together(at, &stage)?;
     at_most(
         &format!("{at}.expects: files"),
         task.expects.len(),
@@ -76,30 +79,43 @@ fn task(at: &str, task: said::Task, limits: &Limits) -> Checked<PlannedTask> {
     for (index, expected) in task.expects.iter().enumerate() {
         path(&format!("{at}.expects[{index}]"), expected)?;
     }
-    let options: Option<TaskOptions> = json(&format!("{at}.options"), task.options, limits)?;
+    let options = options(&format!("{at}.options"), task.options, limits)?;
     Ok(PlannedTask {
         name: task.name,
         prompt: task.prompt,
         stage,
         expects: task.expects,
-        options: options.unwrap_or_default(),
+        options,
     })
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VerdictOptions {
-    score: Option<f64>,
-    /// Every attempt has a session of its own, so either value is what happens.
-    #[serde(rename = "fresh_session")]
-    _fresh_session: Option<bool>,
-    back_to: Option<String>,
+/// Files that would overwrite each other, or be in each other's way, are a mistake of the plugin's.
+fn fit_together(at: &str, stage: &[StagedFile]) -> Checked<()> {
+    let mut paths = BTreeSet::new();
+    for (index, file) in stage.iter().enumerate() {
+        if !paths.insert(file.path.as_str()) {
+            let path = shown(&file.path);
+            return Err(format!("{at}.stage[{index}].path: `{path}` is there twice"));
+        }
+    }
+    for (index, file) in stage.iter().enumerate() {
+        let folders = file
+            .path
+            .match_indices('/')
+            .map(|(end, _)| &file.path[..end]);
+        if let Some(folder) = folders.into_iter().find(|it| paths.contains(it)) {
+            let (path, folder) = (shown(&file.path), shown(folder));
+            return Err(format!(
+                "{at}.stage[{index}].path: `{path}` is below `{folder}`, which is staged as a file"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What a phase's plugin decided.
 pub(crate) fn verdict(answer: said::Verdict, limits: &Limits) -> Checked<Verdict> {
-    let options: Option<VerdictOptions> = json("options", answer.options, limits)?;
-    let options = options.unwrap_or_default();
+    let options = self::options("options", answer.options, limits)?;
     if options.back_to.is_some() {
         return Err("options.back_to isn't served yet; leave it out".to_owned());
     }
@@ -173,8 +189,9 @@ fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     }
     Ok(SitePlan {
         slug: site.slug,
-        title: site.title,
-        summary: site.summary,
+        // An agent may have written both; what it put there is no fault of the plugin's.
+        title: cut(site.title.replace(['\n', '\t'], " "), limits.name_bytes),
+        summary: cut(site.summary, limits.message_bytes),
         root: site.root,
         entry: site.entry,
         metadata: metadata.unwrap_or_default(),
@@ -182,8 +199,12 @@ fn site(at: &str, site: said::Site, limits: &Limits) -> Checked<SitePlan> {
     })
 }
 
-/// At most `limit` bytes of a text that is for people.
+/// At most `limit` bytes of a text that is for people, without what a terminal would act on.
 pub(crate) fn cut(mut text: String, limit: usize) -> String {
+    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(acts) {
+        text = text.replace(acts, "\u{fffd}");
+    }
     text.truncate(text.floor_char_boundary(limit));
     text
 }
@@ -229,12 +250,21 @@ fn path(at: &str, path: &str) -> Checked<()> {
     if path.chars().any(char::is_control) {
         return wrong("holds a control character");
     }
+    if path.split('/').count() > PATH_PARTS {
+        return wrong(&format!("has more than {PATH_PARTS} parts"));
+    }
     for part in path.split('/') {
         match part {
             "" => return wrong("has an empty part; leave the doubled or last `/` out"),
             "." | ".." => return wrong("has a part `.` or `..`; name it from the workspace"),
             _ if part.len() > NAME_BYTES => {
                 return wrong(&format!("has a part longer than {NAME_BYTES} bytes"));
+            }
+            _ if part.starts_with(HOST_FILES) => {
+                return wrong(&format!(
+                    "has a part that begins with `{HOST_FILES}`, as the host's own files do; name \
+                     it otherwise"
+                ));
             }
             _ => {}
         }
@@ -254,6 +284,18 @@ fn json<T: DeserializeOwned>(
         Err(error) => Err(format!(
             "{at} isn't the JSON object that is expected: {error}"
         )),
+    }
+}
+
+fn options<T: DeserializeOwned + Default>(
+    at: &str,
+    said: Option<Options<T>>,
+    limits: &Limits,
+) -> Checked<T> {
+    match said {
+        None => Ok(T::default()),
+        Some(Options::Typed(options)) => Ok(options),
+        Some(Options::Json(text)) => Ok(json(at, Some(text), limits)?.unwrap_or_default()),
     }
 }
 
@@ -316,7 +358,7 @@ mod tests {
         };
         let mut full = planned("a");
         full.stage = vec![staged("x/a.txt", 5), staged("b", 5)];
-        full.options = Some(r#"{"timeout":5,"permissions":"edit"}"#.to_owned());
+        full.options = json_options(r#"{"timeout":5,"permissions":"edit"}"#);
         let good = tasks(vec![full.clone(), planned("b")], &limits).unwrap();
         assert_eq!(good[0].options.timeout, Some(5));
         assert_eq!(good[0].stage[1].path, "b");
@@ -346,6 +388,40 @@ mod tests {
     }
 
     #[test]
+    fn staged_files_fit_together() {
+        let staging = |paths: &[&str]| {
+            let mut task = planned("a");
+            task.stage = paths.iter().map(|path| staged(path, 1)).collect();
+            tasks(vec![task], &Limits::default())
+        };
+        assert!(staging(&["a/b.md", "a/b", "a.b", "a/c/d"]).is_ok());
+        let error = staging(&["x", "a", "a"]).unwrap_err();
+        assert_eq!(error, "tasks[0].stage[2].path: `a` is there twice");
+        let error = staging(&["a/b/c", "x", "a"]).unwrap_err();
+        assert!(error.contains("`a/b/c` is below `a`, which is"), "{error}");
+        assert!(staging(&[&["a"; PATH_PARTS].join("/")]).is_ok());
+        let error = staging(&[&["a"; PATH_PARTS + 1].join("/")]).unwrap_err();
+        assert!(error.contains("has more than 64 parts"), "{error}");
+        assert!(staging(&["a/.gantry"]).is_ok());
+        let error = staging(&[".gantry-0/a"]).unwrap_err();
+        assert!(error.contains("as the host's own files do"), "{error}");
+        // A later task may stage it anew: the file is replaced.
+        let mut two = vec![planned("a"), planned("b")];
+        two[0].stage = vec![staged("x", 1)];
+        two[1].stage = vec![staged("x", 1)];
+        assert!(tasks(two, &Limits::default()).is_ok());
+    }
+
+    #[test]
+    fn texts_for_people_cannot_act_on_a_terminal() {
+        assert_eq!(
+            cut("a\tb\nc\u{1b}[31m".to_owned(), 99),
+            "a\tb\nc\u{fffd}[31m"
+        );
+        assert_eq!(cut("aé".to_owned(), 2), "a");
+    }
+
+    #[test]
     fn each_field_of_a_task_is_looked_at() {
         refused(
             |task| task.name = "Make it".to_owned(),
@@ -366,7 +442,7 @@ mod tests {
             );
         }
         refused(
-            |task| task.options = Some("{\"shell\":1}".to_owned()),
+            |task| task.options = json_options("{\"shell\":1}"),
             "unknown field `shell`",
         );
         let twice = vec![planned("a"), planned("a")];
@@ -374,11 +450,15 @@ mod tests {
         assert_eq!(error, "tasks[1].name: `a` is there twice");
     }
 
+    fn json_options<T>(text: &str) -> Option<Options<T>> {
+        Some(Options::Json(text.to_owned()))
+    }
+
     fn judged(options: &str) -> Checked<Verdict> {
         let answer = said::Verdict {
             decision: said::Decision::Revise,
             message: "é".repeat(20_000),
-            options: Some(options.to_owned()),
+            options: json_options(options),
         };
         verdict(answer, &Limits::default())
     }
@@ -405,6 +485,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn typed_options_of_a_verdict_keep_to_the_same_rules() {
+        let judged = |score, back_to: Option<&str>| {
+            let answer = said::Verdict {
+                decision: said::Decision::Accept,
+                message: String::new(),
+                options: Some(Options::Typed(said::VerdictOptions {
+                    score,
+                    _fresh_session: Some(false),
+                    back_to: back_to.map(str::to_owned),
+                })),
+            };
+            verdict(answer, &Limits::default())
+        };
+        assert_eq!(judged(Some(10.0), None).unwrap().score, Some(10.0));
+        for score in [10.5, -0.1, f64::NAN, f64::INFINITY] {
+            let error = judged(Some(score), None).unwrap_err();
+            assert!(error.contains("isn't 0 to 10"), "{error}");
+        }
+        let error = judged(None, Some("idea")).unwrap_err();
+        assert!(error.contains("isn't served yet"), "{error}");
+    }
+
     fn planned_sites(sites: Vec<said::Site>) -> Checked<Vec<SitePlan>> {
         let options = None;
         super::sites(said::Plan { sites, options }, &Limits::default())
@@ -415,6 +518,10 @@ mod tests {
         let good = planned_sites(vec![site()]).unwrap();
         assert!(good[0].single_page);
         assert_eq!(good[0].metadata["genre"], "sim");
+        let mut other = site();
+        other.title = "Fog\nand\u{1b}[2J".to_owned();
+        let cleaned = planned_sites(vec![other]).unwrap();
+        assert_eq!(cleaned[0].title, "Fog and\u{fffd}[2J");
         let mut other = site();
         other.options = Some(r#"{"headers":{}}"#.to_owned());
         let error = planned_sites(vec![other]).unwrap_err();

@@ -2,7 +2,7 @@
 //! brings them as [`Files`].
 
 use crate::Recording;
-use pipeline::{FileEntry, JobId, Level, Outcome, StepError};
+use pipeline::{FileEntry, JobId, Level, Outcome, PluginLimits, StepError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub struct CallContext {
     pub name: String,
     /// The pipeline's name.
     pub pipeline: String,
+    /// The group given at submit.
+    pub group: Option<String>,
     /// The phase's id; `deploy` in that step.
     pub phase: String,
     /// From 1.
@@ -38,6 +40,8 @@ pub struct CallContext {
     pub files: Arc<dyn Files>,
     /// Whether the call is recorded.
     pub record: bool,
+    /// What the pipeline says in place of the host's own limits.
+    pub limits: PluginLimits,
 }
 
 /// A workspace, as a plugin may read it. Called from blocking threads; every call must end by

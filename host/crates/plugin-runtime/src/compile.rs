@@ -14,6 +14,9 @@ use wasmtime::component::Component;
 
 pub use child::compile_child;
 
+/// What wasmtime says before it says what of a component no slot of the pool can hold.
+const POOL: &str = "pooling allocator requirements: ";
+
 /// Compiles for one engine.
 pub(crate) struct Workshop {
     sandboxes: Arc<Sandboxes>,
@@ -77,7 +80,13 @@ impl Workshop {
         // checksum fits the very bytes that are loaded. Bytes from the plugin folder never get
         // here. That the engine fits is checked by wasmtime.
         let loaded = unsafe { Component::deserialize(&self.sandboxes.engine, code) };
-        loaded.map_err(|error| format!("doesn't fit this host's engine: {error:#}"))
+        loaded.map_err(|error| {
+            let whole = format!("{error:#}");
+            match whole.split_once(POOL) {
+                Some((_, why)) => format!("wants more at its start than a call may have: {why}"),
+                None => format!("doesn't fit this host's engine: {whole}"),
+            }
+        })
     }
 }
 

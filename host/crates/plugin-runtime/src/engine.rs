@@ -2,7 +2,7 @@
 //! here too, so that a child process that compiles can't differ.
 
 use crate::sandbox::{self, State};
-use crate::{CallLimits, PluginError};
+use crate::{CallLimits, Grants, PluginError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -24,29 +24,28 @@ const WASM_PAGE: usize = 64 << 10;
 pub(crate) struct Sandboxes {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
+    /// Where a pipeline says nothing else.
     pub(crate) limits: CallLimits,
+    pub(crate) grants: Grants,
     /// One for each call that the pool has room for.
     pub(crate) slots: Arc<Semaphore>,
-    /// Ticks until the first look at the clock.
-    pub(crate) ticks: u64,
 }
 
 impl Sandboxes {
-    pub(crate) fn new(limits: CallLimits) -> Result<Arc<Self>, PluginError> {
+    pub(crate) fn new(limits: CallLimits, grants: Grants) -> Result<Arc<Self>, PluginError> {
         let failed = |error: wasmtime::Error| PluginError::Engine(format!("{error:#}"));
         let mut config = compiled_for(limits.stack_bytes);
         config.allocation_strategy(pool(&limits));
         let engine = Engine::new(&config).map_err(failed)?;
         let linker = sandbox::linker(&engine).map_err(failed)?;
         tick(&engine).map_err(|error| PluginError::Engine(format!("no thread: {error}")))?;
-        let ticks = limits.call_time.as_millis() / TICK.as_millis();
         let slots = usize::try_from(limits.concurrent_calls).unwrap_or(usize::MAX);
         Ok(Arc::new(Self {
             engine,
             linker,
             slots: Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))),
-            ticks: u64::try_from(ticks).unwrap_or(u64::MAX).max(1),
             limits,
+            grants,
         }))
     }
 
@@ -58,6 +57,12 @@ impl Sandboxes {
             .hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
+}
+
+/// Ticks until the first look at the clock of a call that may take so long.
+pub(crate) fn ticks(call_time: Duration) -> u64 {
+    let ticks = call_time.as_millis() / TICK.as_millis();
+    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
 }
 
 /// An engine that only compiles: no pool, no ticks.
@@ -90,11 +95,11 @@ fn pool(limits: &CallLimits) -> PoolingAllocationConfig {
         .total_memories(calls.saturating_mul(PER_PLUGIN))
         .max_memories_per_component(PER_PLUGIN)
         .max_memories_per_module(PER_PLUGIN)
-        .max_memory_size(limits.memory_bytes.next_multiple_of(WASM_PAGE))
+        .max_memory_size(limits.memory_bytes_most().next_multiple_of(WASM_PAGE))
         .total_tables(calls.saturating_mul(PER_PLUGIN))
         .max_tables_per_component(PER_PLUGIN)
         .max_tables_per_module(PER_PLUGIN)
-        .table_elements(limits.table_elements)
+        .table_elements(limits.table_elements_most())
         // Calls are synchronous: no stack of the pool is ever used.
         .total_stacks(1)
         .max_unused_warm_slots(16)

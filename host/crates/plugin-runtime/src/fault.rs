@@ -9,6 +9,11 @@ use wasmtime::{Error, Trap, WasmBacktrace};
 const FRAMES: usize = 5;
 /// Bytes that are told of a function's name, which the guest chose.
 const NAME_BYTES: usize = 80;
+/// What wasmtime says where there are too many handles: of a component's own, and of the host's.
+const HANDLES: [&str; 2] = [
+    "cannot allocate another handle: store handle limit exceeded",
+    "resource table has no free keys",
+];
 
 /// Why a call of a guest ended without an answer. `broke` is what the store's limiter saw.
 pub(crate) fn describe(error: &Error, broke: Option<Broke>, limits: &CallLimits) -> String {
@@ -27,6 +32,14 @@ fn broken(broke: Broke, limits: &CallLimits) -> String {
         Broke::Memory => format!("used more than {} of memory", size(limits.memory_bytes)),
         Broke::Tables => format!("used more than {} table elements", limits.table_elements),
         Broke::Time => format!("took longer than {:?}", limits.call_time),
+        Broke::HostTime => format!(
+            "spent more than {:?} in functions of the host",
+            limits.host_time
+        ),
+        Broke::Given => {
+            let most = size(limits.given_bytes);
+            format!("took more than {most} from the host in one call")
+        }
         Broke::NoJob { .. } => broke.to_string(),
     }
 }
@@ -46,6 +59,9 @@ fn trapped(error: &Error, limits: &CallLimits) -> String {
             if root.starts_with("too much data is being copied") {
                 let most = size(limits.handed_bytes);
                 return format!("handed more than {most} to the host in one call");
+            }
+            if HANDLES.contains(&root.as_str()) {
+                return format!("held more than {} handles at once", limits.handles);
             }
             root
         }

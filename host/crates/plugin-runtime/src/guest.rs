@@ -4,6 +4,7 @@
 pub(crate) mod component;
 
 use crate::engine::Sandboxes;
+use crate::grants::Granted;
 use crate::said::{self, Refusal};
 use crate::stats::Stats;
 use crate::step::{Step, Steps};
@@ -22,6 +23,17 @@ pub(crate) trait Kind: Send + Sync {
 
     /// Looks at the form of every step, then asks the plugin what it is.
     fn describe(&self, sandboxes: &Sandboxes) -> Result<said::Manifest, String>;
+
+    /// What its calls have from now on; nothing before. The reason where its kind can't have it.
+    fn grant(&mut self, granted: Granted) -> Result<(), String> {
+        match granted == Granted::default() {
+            true => Ok(()),
+            false => Err(format!(
+                "requests what only components can have, and it is of the kind `{}`",
+                self.word()
+            )),
+        }
+    }
 
     /// The plugin's own test, where it has one.
     fn self_test(&self, sandboxes: &Sandboxes) -> Result<(), String>;
@@ -133,13 +145,14 @@ impl Guest {
                 memory_bytes: 0,
             };
         }
+        let limits = sandboxes.limits.for_call(&job.limits).answers;
         let Ran {
             answer,
             logs,
             memory_bytes,
         } = self.kind.call(sandboxes, step, job);
         Answered {
-            result: self.check(sandboxes, step, answer, check).map(Some),
+            result: self.check(&limits, step, answer, check).map(Some),
             logs,
             memory_bytes,
         }
@@ -147,12 +160,11 @@ impl Guest {
 
     fn check<T>(
         &self,
-        sandboxes: &Sandboxes,
+        limits: &Limits,
         step: Step,
         answer: Result<Result<said::Answer, Refusal>, Ended>,
         check: impl FnOnce(said::Answer, &Limits) -> Option<Result<T, String>>,
     ) -> Result<T, StepError> {
-        let limits = &sandboxes.limits.answers;
         let who = self.title();
         let step = step.word();
         let cut = |text: String| answer::cut(text, limits.message_bytes);

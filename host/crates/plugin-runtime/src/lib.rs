@@ -12,6 +12,7 @@ mod served;
 mod archive;
 mod call;
 mod error;
+mod grants;
 mod limits;
 
 mod folder;
@@ -36,10 +37,15 @@ mod said;
 mod stats;
 mod wire;
 
+mod fuzzing;
+
 pub use archive::Archive;
 pub use call::{CallContext, Called, Files, ReadError};
 pub use compile::compile_child;
 pub use error::PluginError;
+#[doc(hidden)]
+pub use fuzzing::WayIn;
+pub use grants::Grants;
 pub use limits::CallLimits;
 pub use plugins::{Compiler, Config, PluginChange, Plugins};
 pub use record::{Answer, Bytes, Given, Look, Recording};

@@ -12,7 +12,7 @@ use crate::admit::FileName;
 use crate::compile::Workshop;
 use crate::engine::Sandboxes;
 use crate::folder::Folders;
-use crate::{Archive, CallLimits, PluginError, Served};
+use crate::{Archive, CallLimits, Grants, PluginError, Served};
 use pipeline::{Digest, PluginPin, PluginReport, PluginReq, RefusedFile, StepError, Timestamp};
 use registry::Registry;
 use std::ffi::OsString;
@@ -40,6 +40,8 @@ pub struct Config {
     pub limits: CallLimits,
     /// Whether a file that does worse on recorded calls than the one that serves is refused.
     pub replay_gate: bool,
+    /// Capabilities that an operator grants.
+    pub grants: Grants,
     /// Where compiling happens.
     pub compiler: Compiler,
     /// The pause between two looks through the folders where nothing was noticed.
@@ -105,6 +107,7 @@ impl Plugins {
             cache_dir,
             limits,
             replay_gate,
+            grants,
             compiler,
             rescan,
         } = config;
@@ -115,7 +118,7 @@ impl Plugins {
                 source,
             })?;
         }
-        let sandboxes = Sandboxes::new(limits)?;
+        let sandboxes = Sandboxes::new(limits, grants)?;
         let workshop = Workshop::open(Arc::clone(&sandboxes), compiler, cache_dir)?;
         let noticed = Arc::new(Noticed::default());
         let folders = Folders::new(sources.clone(), sandboxes.limits.file_bytes);

@@ -4,7 +4,9 @@
 
 use crate::wire::{base64_bytes, to_base64};
 use crate::{CallContext, Files, ReadError, Step};
-use pipeline::{Digest, FileEntry, JobId, Outcome, PlannedTask, SitePlan, StepError, Verdict};
+use pipeline::{
+    Digest, FileEntry, JobId, Outcome, PlannedTask, PluginLimits, SitePlan, StepError, Verdict,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,6 +44,7 @@ pub struct Given {
     pub job: JobId,
     pub name: String,
     pub pipeline: String,
+    pub group: Option<String>,
     pub phase: String,
     pub attempt: u32,
     pub revision: u32,
@@ -51,6 +54,7 @@ pub struct Given {
     pub now_ms: u64,
     pub seed: u64,
     pub outcomes: Vec<(Outcome, String)>,
+    pub limits: PluginLimits,
 }
 
 /// One question about the workspace and its answer.
@@ -126,6 +130,7 @@ impl Given {
             job: context.job,
             name: context.name.clone(),
             pipeline: context.pipeline.clone(),
+            group: context.group.clone(),
             phase: context.phase.clone(),
             attempt: context.attempt,
             revision: context.revision,
@@ -135,6 +140,7 @@ impl Given {
             now_ms: context.now_ms,
             seed: context.seed,
             outcomes: context.outcomes.clone(),
+            limits: context.limits.clone(),
         }
     }
 }

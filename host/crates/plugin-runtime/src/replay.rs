@@ -99,6 +99,7 @@ fn context(given: &Given, files: Arc<dyn Files>) -> CallContext {
         job,
         name,
         pipeline,
+        group,
         phase,
         attempt,
         revision,
@@ -108,11 +109,13 @@ fn context(given: &Given, files: Arc<dyn Files>) -> CallContext {
         now_ms,
         seed,
         outcomes,
+        limits,
     } = given.clone();
     CallContext {
         job,
         name,
         pipeline,
+        group,
         phase,
         attempt,
         revision,
@@ -123,6 +126,7 @@ fn context(given: &Given, files: Arc<dyn Files>) -> CallContext {
         seed,
         outcomes,
         files,
+        limits,
         record: false,
     }
 }

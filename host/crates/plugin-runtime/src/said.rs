@@ -1,6 +1,7 @@
 //! What a guest answers, as it said it: the same shapes for every version of the interface and
 //! for Extism's JSON. Nothing here is checked; `answer` does that.
 
+use pipeline::TaskOptions;
 use serde::Deserialize;
 
 /// A plugin's own description.
@@ -47,7 +48,21 @@ pub(crate) struct Task {
     #[serde(default)]
     pub(crate) expects: Vec<String>,
     #[serde(default)]
-    pub(crate) options: Option<String>,
+    pub(crate) options: Option<Options<TaskOptions>>,
+}
+
+/// Options as JSON in a text, or as a later line of the interface types them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+pub(crate) enum Options<T> {
+    Json(String),
+    Typed(T),
+}
+
+impl<T> From<String> for Options<T> {
+    fn from(json: String) -> Self {
+        Self::Json(json)
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -75,7 +90,18 @@ pub(crate) struct Verdict {
     pub(crate) decision: Decision,
     pub(crate) message: String,
     #[serde(default)]
-    pub(crate) options: Option<String>,
+    pub(crate) options: Option<Options<VerdictOptions>>,
+}
+
+/// What a verdict says beside its decision.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerdictOptions {
+    pub(crate) score: Option<f64>,
+    /// Every attempt has a session of its own, so either value is what happens.
+    #[serde(rename = "fresh_session")]
+    pub(crate) _fresh_session: Option<bool>,
+    pub(crate) back_to: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,10 +3,11 @@
 //! words it.
 
 mod limiter;
+mod v0_10;
 mod v0_9;
 mod wasi;
 
-use crate::CallLimits;
+use crate::engine::ticks;
 use crate::view::View;
 use limiter::Limiter;
 use std::time::Instant;
@@ -28,12 +29,14 @@ pub(crate) struct State {
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     v0_9::add_to_linker(&mut linker)?;
+    v0_10::add_to_linker(&mut linker)?;
     wasi::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
 /// A store for one call, under all limits.
-pub(crate) fn store(engine: &Engine, limits: &CallLimits, view: View, ticks: u64) -> Store<State> {
+pub(crate) fn store(engine: &Engine, view: View) -> Store<State> {
+    let limits = view.limits().clone();
     let deadline = Instant::now() + limits.call_time;
     let state = State {
         limiter: Limiter::new(limits.memory_bytes, limits.table_elements),
@@ -46,7 +49,7 @@ pub(crate) fn store(engine: &Engine, limits: &CallLimits, view: View, ticks: u64
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.handed_bytes);
     store.set_max_component_handles(limits.handles);
-    store.set_epoch_deadline(ticks);
+    store.set_epoch_deadline(ticks(limits.call_time));
     // Ticks can be late on a busy machine, so a clock decides; they only say when to look.
     store.epoch_deadline_callback(move |_| {
         if Instant::now() >= deadline {

@@ -105,6 +105,7 @@ impl Served {
         call: fn(&Guest, &Sandboxes, CallContext) -> Answered<T>,
         as_answer: fn(T) -> Answer,
     ) -> Called<Option<T>> {
+        let call_time = self.sandboxes.limits.for_call(&context.limits).call_time;
         // Held by the thread, so that a call that hangs keeps its slot until it ends. The
         // semaphore is never closed.
         let slot = Arc::clone(&self.sandboxes.slots).acquire_owned().await.ok();
@@ -122,8 +123,8 @@ impl Served {
         });
         // Its time begins when it does, not while it waits for a thread.
         let begin = started.await.unwrap_or_else(|_| Instant::now());
-        let most = self.sandboxes.limits.call_time + GRACE;
-        let ended = tokio::time::timeout_at((begin + most).into(), running).await;
+        let most = begin + call_time + GRACE;
+        let ended = tokio::time::timeout_at(most.into(), running).await;
         let who = self.guest.title();
         let step = step.word();
         let called = match ended {
@@ -133,8 +134,7 @@ impl Served {
                 without(format!("the host failed while {who} was in {step}"), begin)
             }
             Err(_) => {
-                let most = self.sandboxes.limits.call_time;
-                let what = format!("took longer than {most:?}, in a function of the host");
+                let what = format!("took longer than {call_time:?}, in a function of the host");
                 without(format!("{who} was given up in {step}: {what}"), begin)
             }
         };

@@ -1,47 +1,59 @@
 //! The job as one call of a guest may see it, whatever kind of guest it is: `job`'s functions
 //! under their limits, and what was logged. How a guest reaches it is its kind's matter.
 
+use crate::grants::Granted;
 use crate::sandbox::Broke;
 use crate::{CallContext, CallLimits, ReadError};
 use pipeline::{FileEntry, Level};
+use std::time::{Duration, Instant};
 
 /// `job`'s functions for one call.
 pub(crate) struct View {
     /// None in `describe` and `self-test`.
     job: Option<CallContext>,
     step: &'static str,
+    granted: Granted,
+    /// The host's, with what the pipeline says in their place.
+    limits: CallLimits,
     logs: Vec<(Level, String)>,
     dropped_lines: usize,
     read_left: u64,
-    limits: Limits,
-}
-
-/// Those limits that `job`'s functions look at.
-#[derive(Clone, Copy)]
-struct Limits {
-    read_bytes: u64,
-    read_once_bytes: u32,
-    list_entries: u32,
-    log_lines: usize,
-    log_line_bytes: usize,
+    given_left: usize,
+    host_time_left: Duration,
 }
 
 impl View {
+    /// Nothing is granted in it.
     pub(crate) fn new(job: Option<CallContext>, step: &'static str, limits: &CallLimits) -> Self {
+        let limits = match &job {
+            Some(job) => limits.for_call(&job.limits),
+            None => limits.clone(),
+        };
         Self {
             job,
             step,
+            granted: Granted::default(),
             logs: Vec::new(),
             dropped_lines: 0,
             read_left: limits.read_bytes,
-            limits: Limits {
-                read_bytes: limits.read_bytes,
-                read_once_bytes: limits.read_once_bytes,
-                list_entries: limits.list_entries,
-                log_lines: limits.log_lines,
-                log_line_bytes: limits.log_line_bytes,
-            },
+            given_left: limits.given_bytes,
+            host_time_left: limits.host_time,
+            limits,
         }
+    }
+
+    pub(crate) fn with(mut self, granted: Granted) -> Self {
+        self.granted = granted;
+        self
+    }
+
+    /// The limits of this call.
+    pub(crate) fn limits(&self) -> &CallLimits {
+        &self.limits
+    }
+
+    pub(crate) fn granted(&self) -> Granted {
+        self.granted
     }
 
     /// The job; [`Broke::NoJob`] names the function that asked where there is none.
@@ -56,6 +68,34 @@ impl View {
         job.map_or((0, 0), |job| (job.now_ms, job.seed))
     }
 
+    /// A text of the job's.
+    pub(crate) fn text(
+        &mut self,
+        function: &'static str,
+        text: impl FnOnce(&CallContext) -> &str,
+    ) -> Result<String, Broke> {
+        let text = text(self.job(function)?).to_owned();
+        self.give(text.len())?;
+        Ok(text)
+    }
+
+    /// A text of the job's that may be missing.
+    pub(crate) fn optional(
+        &mut self,
+        function: &'static str,
+        text: impl FnOnce(&CallContext) -> Option<&String>,
+    ) -> Result<Option<String>, Broke> {
+        let text = text(self.job(function)?).cloned();
+        self.give(text.as_ref().map_or(0, String::len))?;
+        Ok(text)
+    }
+
+    /// Counts what a guest is handed.
+    pub(crate) fn give(&mut self, bytes: usize) -> Result<(), Broke> {
+        self.given_left = self.given_left.checked_sub(bytes).ok_or(Broke::Given)?;
+        Ok(())
+    }
+
     pub(crate) fn files(
         &mut self,
         dir: &str,
@@ -63,11 +103,18 @@ impl View {
         limit: u32,
     ) -> Result<Result<Vec<FileEntry>, ReadError>, Broke> {
         let limit = limit.min(self.limits.list_entries);
-        Ok(self.job("files")?.files.list(dir, after, limit))
+        let found = self.timed("files", |job| job.files.list(dir, after, limit))?;
+        let entries = found.iter().flatten();
+        self.give(
+            entries
+                .map(|entry| size_of::<FileEntry>() + entry.path.len())
+                .sum(),
+        )?;
+        Ok(found)
     }
 
     pub(crate) fn stat(&mut self, path: &str) -> Result<Result<FileEntry, ReadError>, Broke> {
-        Ok(self.job("stat")?.files.stat(path))
+        self.timed("stat", |job| job.files.stat(path))
     }
 
     pub(crate) fn read(
@@ -76,20 +123,44 @@ impl View {
         offset: u64,
         length: u32,
     ) -> Result<Result<Vec<u8>, ReadError>, Broke> {
-        let limits = self.limits;
-        let files = &self.job("read")?.files;
-        if length > limits.read_once_bytes {
-            return Ok(Err(ReadError::TooLarge(limits.read_once_bytes.into())));
+        let most = self.limits.read_once_bytes;
+        if length > most {
+            self.job("read")?;
+            return Ok(Err(ReadError::TooLarge(most.into())));
         }
-        let bytes = match files.read(path, offset, length) {
+        let bytes = match self.timed("read", |job| job.files.read(path, offset, length))? {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(error)),
         };
         match self.read_left.checked_sub(bytes.len() as u64) {
             Some(left) => self.read_left = left,
-            None => return Ok(Err(ReadError::TooLarge(limits.read_bytes))),
+            None => return Ok(Err(ReadError::TooLarge(self.limits.read_bytes))),
         }
+        self.give(bytes.len())?;
         Ok(Ok(bytes))
+    }
+
+    fn timed<T>(
+        &mut self,
+        function: &'static str,
+        call: impl FnOnce(&CallContext) -> T,
+    ) -> Result<T, Broke> {
+        let job = self.job(function)?;
+        let begin = Instant::now();
+        let answer = call(job);
+        self.took(begin.elapsed())?;
+        Ok(answer)
+    }
+
+    /// Counts time in a function of the host.
+    pub(crate) fn took(&mut self, time: Duration) -> Result<(), Broke> {
+        let left = self.host_time_left.checked_sub(time);
+        self.host_time_left = left.unwrap_or_default();
+        left.map(drop).ok_or(Broke::HostTime)
+    }
+
+    pub(crate) fn host_time_left(&self) -> Duration {
+        self.host_time_left
     }
 
     pub(crate) fn log(&mut self, level: Level, message: &str) -> Result<(), Broke> {
@@ -124,5 +195,35 @@ impl View {
             self.logs.push((Level::Warn, line));
         }
         self.logs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_functions_of_the_host_adds_up_to_its_limit() {
+        let limits = CallLimits {
+            host_time: Duration::from_millis(50),
+            ..CallLimits::default()
+        };
+        let mut view = View::new(None, "prompt", &limits);
+        assert_eq!(view.took(Duration::from_millis(30)), Ok(()));
+        assert_eq!(view.host_time_left(), Duration::from_millis(20));
+        assert_eq!(view.took(Duration::from_millis(20)), Ok(()));
+        assert_eq!(view.took(Duration::from_nanos(1)), Err(Broke::HostTime));
+    }
+
+    #[test]
+    fn what_is_handed_to_a_guest_adds_up_to_its_limit() {
+        let limits = CallLimits {
+            given_bytes: 10,
+            ..CallLimits::default()
+        };
+        let mut view = View::new(None, "prompt", &limits);
+        assert_eq!(view.give(4), Ok(()));
+        assert_eq!(view.give(6), Ok(()));
+        assert_eq!(view.give(1), Err(Broke::Given));
     }
 }

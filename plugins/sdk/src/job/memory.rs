@@ -23,6 +23,7 @@ pub(super) struct Answers {
     revision: u32,
     params: String,
     settings: String,
+    group: Option<String>,
     feedback: Option<String>,
     now: u64,
     seed: u64,
@@ -41,6 +42,7 @@ impl JobInMemory {
             revision: 1,
             params: "{}".to_owned(),
             settings: "{}".to_owned(),
+            group: None,
             feedback: None,
             now: 0,
             seed: 0,
@@ -78,6 +80,12 @@ impl JobInMemory {
     /// The phase's settings, as JSON.
     pub fn settings(mut self, json: &str) -> Self {
         self.answers.settings = json.to_owned();
+        self
+    }
+
+    /// The group that it was submitted with.
+    pub fn group(mut self, group: &str) -> Self {
+        self.answers.group = Some(group.to_owned());
         self
     }
 
@@ -163,6 +171,10 @@ impl Answers {
 
     pub(super) fn settings(&self) -> String {
         self.settings.clone()
+    }
+
+    pub(super) fn group(&self) -> Option<String> {
+        self.group.clone()
     }
 
     pub(super) fn feedback(&self) -> Option<String> {

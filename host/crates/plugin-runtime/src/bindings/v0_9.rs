@@ -1,6 +1,5 @@
-//! `gantry:phase@0.9`: the imports with `describe`, and each further step by itself, since one
-//! world would demand every step of every plugin. Only `sandbox::v0_9` and `guest::component::v0_9`
-//! name these types.
+//! `gantry:phase@0.9`, made of its newest text: it has everything that the earlier ones have, and
+//! guests of all of them find it by its line. It holds no types of 0.10 but those that are the same.
 
 pub(crate) mod base {
     wasmtime::component::bindgen!({
@@ -10,35 +9,27 @@ pub(crate) mod base {
     });
 }
 
-macro_rules! step {
-    ($module:ident, $wit:literal) => {
-        pub(crate) mod $module {
-            wasmtime::component::bindgen!({
-                inline: $wit,
-                path: "../../../wit",
-                with: { "gantry:phase/types": crate::bindings::v0_9::base::gantry::phase::types },
-            });
-        }
-    };
-}
-
 step!(
     prompt,
-    "package gantry:host-prompt; world prompt-alone { export gantry:phase/prompt@0.9.0; }"
+    "../../../wit",
+    "package gantry:host-prompt; world prompt-alone { export gantry:phase/prompt@0.9.1; }"
 );
 step!(
     validate,
-    "package gantry:host-validate; world validate-alone { export gantry:phase/validate@0.9.0; }"
+    "../../../wit",
+    "package gantry:host-validate; world validate-alone { export gantry:phase/validate@0.9.1; }"
 );
 step!(
     deploy,
-    "package gantry:host-deploy; world deploy-alone { export gantry:phase/deploy@0.9.0; }"
+    "../../../wit",
+    "package gantry:host-deploy; world deploy-alone { export gantry:phase/deploy@0.9.1; }"
 );
+
 /// By itself: it shares no type with the others.
 pub(crate) mod self_test {
     wasmtime::component::bindgen!({
         inline: "package gantry:host-self-test;
-            world self-test-alone { export gantry:phase/self-test@0.9.0; }",
+            world self-test-alone { export gantry:phase/self-test@0.9.1; }",
         path: "../../../wit",
     });
 }

@@ -1,10 +1,14 @@
 //! Components on wasmtime: linked once, then a store of its own for each call. Which types a
 //! version of the interface has is the matter of that version's module.
 
+mod line;
+mod v0_10;
 mod v0_9;
 
 use super::{Ended, Kind, Ran};
 use crate::engine::Sandboxes;
+use crate::fit::{self, Line};
+use crate::grants::Granted;
 use crate::said::{self, Answer, Refusal};
 use crate::sandbox::{self, State};
 use crate::step::{Step, Steps};
@@ -17,12 +21,14 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 /// A component whose imports are there.
 pub(crate) struct Linked {
     pre: InstancePre<State>,
+    /// The version that it was built for.
+    interface: String,
+    granted: Granted,
     exports: Box<dyn Exports>,
 }
 
-/// The steps of a component, as one version of the interface types them.
+/// The steps of a component, as one line of the interface types them.
 trait Exports: Send + Sync {
-    fn interface(&self) -> &'static str;
     fn steps(&self) -> Steps;
     /// Looks at the types of every step, then asks.
     fn describe(&self, inside: &mut Inside<'_>) -> wasmtime::Result<said::Manifest>;
@@ -48,11 +54,18 @@ impl Linked {
             .linker
             .instantiate_pre(component)
             .map_err(|error| format!("doesn't link: {error:#}"))?;
-        let exports = v0_9::Steps0_9::new(&pre)
-            .map_err(|error| format!("exports a broken interface: {error:#}"))?;
+        let Some((line, version)) = fit::built_for(&sandboxes.engine, component) else {
+            return Err("doesn't export `describe`".to_owned());
+        };
+        let exports: wasmtime::Result<Box<dyn Exports>> = match line {
+            Line::V0_9 => v0_9::Steps::new(&pre).map(|steps| Box::new(steps) as _),
+            Line::V0_10 => v0_10::Steps::new(&pre).map(|steps| Box::new(steps) as _),
+        };
         Ok(Self {
             pre,
-            exports: Box::new(exports),
+            interface: version.to_string(),
+            granted: Granted::default(),
+            exports: exports.map_err(|error| format!("exports a broken interface: {error:#}"))?,
         })
     }
 
@@ -63,8 +76,7 @@ impl Linked {
         view: View,
         call: impl FnOnce(&mut Inside<'_>) -> wasmtime::Result<T>,
     ) -> Left<T> {
-        let limits = &sandboxes.limits;
-        let mut store = sandbox::store(&sandboxes.engine, limits, view, sandboxes.ticks);
+        let mut store = sandbox::store(&sandboxes.engine, view);
         let answer = self.pre.instantiate(&mut store).and_then(|instance| {
             call(&mut Inside {
                 store: &mut store,
@@ -73,7 +85,10 @@ impl Linked {
         });
         let answer = answer.map_err(|error| match error.is::<PoolConcurrencyLimitError>() {
             true => Ended::NoRoom(error.to_string()),
-            false => Ended::Trap(fault::describe(&error, store.data().broke(), limits)),
+            false => {
+                let (broke, limits) = (store.data().broke(), store.data().view.limits());
+                Ended::Trap(fault::describe(&error, broke, limits))
+            }
         });
         let memory_bytes = store.data().memory_bytes();
         Left {
@@ -97,7 +112,7 @@ impl Kind for Linked {
     }
 
     fn interface(&self) -> &str {
-        self.exports.interface()
+        &self.interface
     }
 
     fn steps(&self) -> Steps {
@@ -111,11 +126,16 @@ impl Kind for Linked {
             .map_err(|error| format!("`describe` failed: {error}"))
     }
 
+    fn grant(&mut self, granted: Granted) -> Result<(), String> {
+        self.granted = granted;
+        Ok(())
+    }
+
     fn self_test(&self, sandboxes: &Sandboxes) -> Result<(), String> {
         if !self.steps().self_test {
             return Ok(());
         }
-        let view = View::new(None, "self-test", &sandboxes.limits);
+        let view = View::new(None, "self-test", &sandboxes.limits).with(self.granted);
         let left = self.enter(sandboxes, view, |inside| self.exports.self_test(inside));
         match left.answer {
             Ok(Ok(())) => Ok(()),
@@ -125,7 +145,7 @@ impl Kind for Linked {
     }
 
     fn call(&self, sandboxes: &Sandboxes, step: Step, job: CallContext) -> Ran {
-        let view = View::new(Some(job), step.word(), &sandboxes.limits);
+        let view = View::new(Some(job), step.word(), &sandboxes.limits).with(self.granted);
         let left = self.enter(sandboxes, view, |inside| self.exports.call(inside, step));
         Ran {
             answer: left.answer,

@@ -214,7 +214,9 @@ impl Writing {
         let order = |mut found: Vec<(&Place, &Arc<Generation>)>| {
             let rank = |(place, generation): &(&Place, &Arc<Generation>)| {
                 let version = generation.guest.manifest.version.clone();
-                (version, place.0, generation.number)
+                // Of two files of one name and version the later name: when they landed differs
+                // from host to host.
+                (version, place.0, place.1.clone())
             };
             found.sort_by_cached_key(|it| std::cmp::Reverse(rank(it)));
             found.into_iter().map(|(_, it)| Arc::clone(it)).collect()
@@ -248,7 +250,7 @@ impl Snapshot {
         self.held.values().filter(move |hold| hold.pin.name == name)
     }
 
-    /// The highest version that fits; of equal ones that of the later folder.
+    /// The highest version that fits; of equal ones that of the later folder, then name.
     pub(crate) fn serving(&self, wanted: &PluginReq) -> Option<&Arc<Generation>> {
         let fits = |generation: &&Arc<Generation>| {
             let version = &generation.guest.manifest.version;

@@ -13,6 +13,10 @@ pub(crate) enum Broke {
     Tables,
     #[error("time")]
     Time,
+    #[error("time in functions of the host")]
+    HostTime,
+    #[error("bytes handed to the guest")]
+    Given,
     #[error("`job.{function}` was called from `{step}`, where there is no job")]
     NoJob {
         function: &'static str,

@@ -21,15 +21,15 @@ impl job::Host for State {
     }
 
     fn name(&mut self) -> Result<String> {
-        Ok(self.view.job("name")?.name.clone())
+        Ok(self.view.text("name", |job| &job.name)?)
     }
 
     fn pipeline(&mut self) -> Result<String> {
-        Ok(self.view.job("pipeline")?.pipeline.clone())
+        Ok(self.view.text("pipeline", |job| &job.pipeline)?)
     }
 
     fn phase(&mut self) -> Result<String> {
-        Ok(self.view.job("phase")?.phase.clone())
+        Ok(self.view.text("phase", |job| &job.phase)?)
     }
 
     fn attempt(&mut self) -> Result<u32> {
@@ -41,15 +41,21 @@ impl job::Host for State {
     }
 
     fn params(&mut self) -> Result<String> {
-        Ok(self.view.job("params")?.params.clone())
+        Ok(self.view.text("params", |job| &job.params)?)
     }
 
     fn settings(&mut self) -> Result<String> {
-        Ok(self.view.job("settings")?.settings.clone())
+        Ok(self.view.text("settings", |job| &job.settings)?)
     }
 
     fn feedback(&mut self) -> Result<Option<String>> {
-        Ok(self.view.job("feedback")?.feedback.clone())
+        Ok(self
+            .view
+            .optional("feedback", |job| job.feedback.as_ref())?)
+    }
+
+    fn group(&mut self) -> Result<Option<String>> {
+        Ok(self.view.optional("group", |job| job.group.as_ref())?)
     }
 
     fn now(&mut self) -> Result<u64> {
@@ -88,7 +94,9 @@ impl job::Host for State {
 
     fn outcomes(&mut self) -> Result<Vec<types::Outcome>> {
         let outcomes = &self.view.job("outcomes")?.outcomes;
-        Ok(outcomes.iter().map(outcome).collect())
+        let outcomes: Vec<types::Outcome> = outcomes.iter().map(outcome).collect();
+        self.view.give(outcomes.iter().map(bytes).sum())?;
+        Ok(outcomes)
     }
 
     fn log(&mut self, level: types::Level, message: String) -> Result<()> {
@@ -135,4 +143,9 @@ fn outcome((outcome, answer): &(Outcome, String)) -> types::Outcome {
         output_tokens: outcome.usage.output_tokens,
         extra: None,
     }
+}
+
+fn bytes(outcome: &types::Outcome) -> usize {
+    let missing: usize = outcome.missing.iter().map(String::len).sum();
+    size_of::<types::Outcome>() + outcome.task.len() + outcome.answer.len() + missing
 }

@@ -1,14 +1,16 @@
 //! WASI p2 over nothing, for guests whose language runtime imports it: no files, sockets,
-//! environment or arguments, and clocks and random that answer what `job.now` and `job.seed` do.
-//! A context is made only when a guest first calls into it.
+//! environment or arguments, and clocks and random that answer what `job.now` and `job.seed` do,
+//! where the machine's own aren't granted. A context is made only when a guest first calls into it.
 
 use super::{Broke, State};
+use crate::view::View;
 use std::time::{Duration, Instant};
 use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::clocks::{WasiClocksCtxView, WasiClocksView};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::bindings::sync::io::poll;
 use wasmtime_wasi::{
     Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView,
 };
@@ -28,22 +30,25 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     linker.allow_shadowing(true);
     monotonic_clock::add_to_linker::<State, BoundedClock<'static>>(linker, |state| {
         let left = state.deadline.saturating_duration_since(Instant::now());
+        let host_left = state.view.host_time_left();
         BoundedClock {
             clocks: state.clocks(),
-            left,
+            left: left.min(host_left),
+            over: match host_left < left {
+                true => Broke::HostTime,
+                false => Broke::Time,
+            },
         }
     })?;
+    poll::add_to_linker::<State, CountedWaits<'static>>(linker, |state| CountedWaits(state))?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let (now_ms, seed) = self.view.moment();
-        let handles = self.handles;
-        let Wasi { context, table } = self
-            .wasi
-            .get_or_insert_with(|| Wasi::new(now_ms, seed, handles));
+        let (view, handles) = (&self.view, self.handles);
+        let Wasi { context, table } = self.wasi.get_or_insert_with(|| Wasi::new(view, handles));
         WasiCtxView {
             ctx: context,
             table,
@@ -52,20 +57,32 @@ impl WasiView for State {
 }
 
 impl Wasi {
-    fn new(now_ms: u64, seed: u64, handles: usize) -> Self {
+    fn new(view: &View, handles: usize) -> Self {
+        let (now_ms, seed) = view.moment();
+        let granted = view.granted();
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let context = WasiCtx::builder()
+        let mut context = WasiCtx::builder();
+        context
             .allow_tcp(false)
             .allow_udp(false)
-            .wall_clock(Frozen { now_ms })
-            .monotonic_clock(Frozen { now_ms: 0 })
-            .secure_random(Deterministic::new(stream(seed)))
-            .insecure_random(Deterministic::new(stream(!seed)))
-            .insecure_random_seed(seed.into())
-            .max_random_size(RANDOM_BYTES)
-            .build();
-        Self { context, table }
+            .max_random_size(RANDOM_BYTES);
+        // Without these, a context has the machine's.
+        if !granted.real_time {
+            context
+                .wall_clock(Frozen { now_ms })
+                .monotonic_clock(Frozen { now_ms: 0 });
+        }
+        if !granted.real_random {
+            context
+                .secure_random(Deterministic::new(stream(seed)))
+                .insecure_random(Deterministic::new(stream(!seed)))
+                .insecure_random_seed(seed.into());
+        }
+        Self {
+            context: context.build(),
+            table,
+        }
     }
 }
 
@@ -108,6 +125,8 @@ impl HostMonotonicClock for Frozen {
 struct BoundedClock<'a> {
     clocks: WasiClocksCtxView<'a>,
     left: Duration,
+    /// What is broken when nothing is left.
+    over: Broke,
 }
 
 impl HasData for BoundedClock<'static> {
@@ -130,9 +149,48 @@ impl monotonic_clock::Host for BoundedClock<'_> {
 
     fn subscribe_duration(&mut self, duration: u64) -> Result<Resource<DynPollable>> {
         if self.left.is_zero() {
-            return Err(Broke::Time.into());
+            return Err(self.over.into());
         }
         let left = u64::try_from(self.left.as_nanos()).unwrap_or(u64::MAX);
         self.clocks.subscribe_duration(duration.min(left))
+    }
+}
+
+/// Waits count as time in functions of the host.
+struct CountedWaits<'a>(&'a mut State);
+
+impl HasData for CountedWaits<'static> {
+    type Data<'a> = CountedWaits<'a>;
+}
+
+impl CountedWaits<'_> {
+    fn counted<T>(&mut self, wait: impl FnOnce(&mut ResourceTable) -> Result<T>) -> Result<T> {
+        let begin = Instant::now();
+        let answer = wait(self.0.ctx().table)?;
+        // A call that is over as a whole ends by that, in the next function.
+        if Instant::now() < self.0.deadline {
+            self.0.view.took(begin.elapsed())?;
+        }
+        Ok(answer)
+    }
+}
+
+impl poll::Host for CountedWaits<'_> {
+    fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
+        self.counted(|table| poll::Host::poll(table, pollables))
+    }
+}
+
+impl poll::HostPollable for CountedWaits<'_> {
+    fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
+        poll::HostPollable::ready(self.0.ctx().table, pollable)
+    }
+
+    fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        self.counted(|table| poll::HostPollable::block(table, pollable))
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        poll::HostPollable::drop(self.0.ctx().table, pollable)
     }
 }

@@ -3,10 +3,11 @@
 
 use crate::guests::{guest, named};
 use crate::host::{Host, job, next, wanted};
-use pipeline::{PluginState, StepError};
+use pipeline::{Digest, PluginState, StepError};
 use plugin_runtime::{PluginChange, PluginError, Plugins};
 use rustix::fs::{CWD, FileType, Mode};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
@@ -210,7 +211,11 @@ async fn links_and_pipes_are_refused_and_temporary_files_are_ignored() {
     fs::create_dir(host.path("folder.wasm")).unwrap();
     for name in [
         ".innocent.wasm",
+        ".innocent.wasm.swp",
+        "4913",
+        "#innocent.wasm#",
         "innocent.wasm~",
+        "innocent.wasm.bak",
         "innocent.wasm.part",
         "innocent.wasm.tmp",
         "x.txt",
@@ -264,14 +269,171 @@ async fn a_folder_that_vanishes_takes_nothing_with_it_and_is_watched_again() {
     assert_eq!(report.version, "1.1.0");
 }
 
+/// The same plugin of other bytes: what a custom section holds doesn't matter.
+fn other_bytes(version: &str) -> Vec<u8> {
+    let mut other = innocent(version);
+    other.extend([0, 2, 1, b'x']);
+    other
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_for_a_later_version_that_fits_serves() {
+async fn two_files_that_claim_one_name_and_version_are_ranked_alike_on_every_host() {
     let host = Host::open().await;
-    host.drop_in("newer-patch.wasm", &guest("newer-patch"))
+    host.drop_in("innocent@1.0.0.wasm", &innocent("1.0.0"))
         .await;
-    assert_eq!(host.reason("newer-patch.wasm"), "");
-    let called = host.served("newer-patch").await.prompt(job()).await;
-    assert_eq!(called.result, Ok(Some(Vec::new())));
+    host.drop_in("innocent.wasm", &other_bytes("1.0.0")).await;
+    host.innocent_call().await;
+    let serves = host.served("innocent").await.pin();
+    assert_eq!(host.plugins.reports().len(), 2);
+    // Whichever landed first there.
+    let later = Plugins::open(host.config.clone(), host.memory.clone()).await;
+    let later = later.unwrap();
+    later.settled().await;
+    let there = later.resolve(&wanted("innocent"), None).await;
+    assert_eq!(there.unwrap().pin(), serves);
+    fs::remove_file(host.path("innocent@1.0.0.wasm")).unwrap();
+    host.plugins.settled().await;
+    assert_ne!(host.served("innocent").await.pin(), serves);
+    host.innocent_call().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_file_goes_on_under_a_name_that_fits_it() {
+    let host = Host::open().await;
+    host.drop_in("innocent.wasm", &innocent("1.0.0")).await;
+    let pin = host.served("innocent").await.pin();
+    let rename = |from: &str, to: &str| fs::rename(host.path(from), host.path(to)).unwrap();
+    rename("innocent.wasm", "innocent@1.0.0.wasm");
+    host.plugins.settled().await;
+    assert_eq!(host.served("innocent").await.pin(), pin);
+    assert!(host.plugins.refused().is_empty());
+    rename("innocent@1.0.0.wasm", "other.wasm");
+    host.plugins.settled().await;
+    assert!(
+        host.reason("other.wasm")
+            .contains("rename the file or the plugin")
+    );
+    let gone = host.plugins.resolve(&wanted("innocent"), None).await;
+    assert!(matches!(gone, Err(StepError::Unavailable(_))));
+    // A phase that began with it goes on.
+    let pinned = host.plugins.resolve(&wanted("innocent"), Some(&pin)).await;
+    assert!(pinned.unwrap().prompt(job()).await.result.is_ok());
+    rename("other.wasm", "innocent.wasm");
+    host.plugins.settled().await;
+    assert_eq!(host.reason("other.wasm"), "");
+    assert_eq!(host.served("innocent").await.pin(), pin);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_files_at_once_all_serve_and_disturb_no_call() {
+    let host = Host::open().await;
+    host.drop_in("innocent.wasm", &innocent("1.0.0")).await;
+    let names: Vec<String> = (0..10).map(|i| format!("innocent-{i}")).collect();
+    for name in &names {
+        let path = host.path(&format!("{name}.wasm"));
+        fs::write(path, named("innocent", name, "1.0.0")).unwrap();
+    }
+    let plugins = host.plugins.clone();
+    let settled = tokio::spawn(async move { plugins.settled().await });
+    while !settled.is_finished() {
+        host.innocent_call().await;
+    }
+    settled.await.unwrap();
+    for name in &names {
+        assert!(host.served(name).await.prompt(job()).await.result.is_ok());
+    }
+    for name in &names {
+        fs::remove_file(host.path(&format!("{name}.wasm"))).unwrap();
+    }
+    host.plugins.settled().await;
+    for name in &names {
+        let gone = host.plugins.resolve(&wanted(name), None).await;
+        assert!(matches!(gone, Err(StepError::Unavailable(_))), "{name}");
+    }
+    host.innocent_call().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_comes_back_as_it_was_changes_nothing() {
+    let host = Host::open().await;
+    host.drop_in("innocent.wasm", &innocent("1.0.0")).await;
+    let root = host.folder.path();
+    fs::rename(root.join("plugins"), root.join("away")).unwrap();
+    host.plugins.settled().await;
+    fs::rename(root.join("away"), root.join("plugins")).unwrap();
+    host.plugins.settled().await;
+    host.innocent_call().await;
+    assert_eq!(host.plugins.reports()[0].generation, 1);
+    // It is watched again: nobody has to ask for a look.
+    let mut changes = host.plugins.changes();
+    fs::write(host.path("innocent.wasm"), innocent("1.1.0")).unwrap();
+    assert!(matches!(next(&mut changes).await, PluginChange::Loaded(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_served_file_that_becomes_a_link_goes_on_serving() {
+    let host = Host::open().await;
+    host.drop_in("innocent.wasm", &innocent("1.0.0")).await;
+    let outside = host.folder.path().join("outside.wasm");
+    fs::write(&outside, innocent("6.6.6")).unwrap();
+    // At once, or a look could see that the file is gone.
+    symlink(&outside, host.path(".link")).unwrap();
+    fs::rename(host.path(".link"), host.path("innocent.wasm")).unwrap();
+    host.plugins.settled().await;
+    assert!(host.reason("innocent.wasm").contains("symbolic link"));
+    assert_eq!(host.version("innocent").await, "1.0.0");
+    host.innocent_call().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_editor_that_saves_by_renaming_replaces_the_plugin() {
+    let host = Host::open().await;
+    host.drop_in("innocent.wasm", &innocent("1.0.0")).await;
+    // As vim does: can it write here, then the old one aside, the new one in its place.
+    fs::write(host.path("4913"), b"").unwrap();
+    fs::remove_file(host.path("4913")).unwrap();
+    let (file, backup) = (host.path("innocent.wasm"), host.path("innocent.wasm~"));
+    fs::rename(&file, &backup).unwrap();
+    fs::write(&file, innocent("1.1.0")).unwrap();
+    fs::remove_file(&backup).unwrap();
+    host.plugins.settled().await;
+    assert_eq!(host.version("innocent").await, "1.1.0");
+    // As Emacs does: a new file, renamed over the old one.
+    fs::write(host.path("#innocent.wasm#"), b"half").unwrap();
+    fs::write(host.path(".#innocent-new"), innocent("1.2.0")).unwrap();
+    fs::rename(host.path(".#innocent-new"), &file).unwrap();
+    host.plugins.settled().await;
+    assert_eq!(host.version("innocent").await, "1.2.0");
+    assert!(host.plugins.refused().is_empty());
+}
+
+/// Whatever a look reads of it, only whole and accepted bytes ever serve.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_while_it_is_read_never_serves_in_part() {
+    let host = Host::open().await;
+    host.drop_in("innocent.wasm", &innocent("1.0.0")).await;
+    let versions: Vec<Vec<u8>> = (0..8).map(|i| innocent(&format!("1.{i}.0"))).collect();
+    let digests: Vec<Digest> = versions.iter().map(|bytes| Digest::of(bytes)).collect();
+    let path = host.path("innocent.wasm");
+    let writer = std::thread::spawn(move || {
+        for round in 0..200 {
+            // In place and in pieces, as no copy should.
+            let mut file = File::create(&path).unwrap();
+            for piece in versions[round % 8].chunks(100) {
+                file.write_all(piece).unwrap();
+            }
+        }
+    });
+    while !writer.is_finished() {
+        host.plugins.settled().await;
+        host.innocent_call().await;
+        let serves = host.served("innocent").await.pin().digest;
+        assert!(digests.contains(&serves), "{serves}");
+    }
+    writer.join().unwrap();
+    host.plugins.settled().await;
+    assert_eq!(host.version("innocent").await, "1.7.0");
+    assert_eq!(host.reason("innocent.wasm"), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Makes components of the parts in `tests/guests`. It holds no guest itself.
 
+use semver::Version;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -7,8 +8,9 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 const PHASE: &str = include_str!("../../../../../wit/phase.wit");
+const PREVIEW: &str = include_str!("../../../../../wit/0.10/phase.wit");
 /// As much of other interfaces as guests import.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 5] = [
     (
         "wasi-io.wit",
         "package wasi:io@0.2.0; interface poll { resource pollable { block: func(); } }",
@@ -18,13 +20,40 @@ const OTHERS: [(&str, &str); 3] = [
         "package wasi:clocks@0.2.0; interface monotonic-clock {
             use wasi:io/poll@0.2.0.{pollable};
             subscribe-duration: func(when: u64) -> pollable;
+        }
+        interface wall-clock {
+            record datetime { seconds: u64, nanoseconds: u32 }
+            now: func() -> datetime;
         }",
     ),
     (
         "wasi-http.wit",
         "package wasi:http@0.2.0; interface outgoing { send: func(); }",
     ),
+    (
+        "wasi-random.wit",
+        "package wasi:random@0.2.0; interface random {
+            get-random-bytes: func(len: u64) -> list<u8>;
+            get-random-u64: func() -> u64;
+        }",
+    ),
+    (
+        "wasi-cli.wit",
+        "package wasi:cli@0.2.0; interface exit { exit: func(status: result); }",
+    ),
 ];
+
+/// Gives out memory and takes none back.
+const REALLOC: &str = r#"
+(global $next (mut i32) (i32.const 8192))
+(func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
+  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+  (global.set $next (i32.add (local.get $at) (local.get $size)))
+  (block $fits (loop $grow
+    (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size $memory) (i32.const 65536))))
+    (drop (memory.grow $memory (i32.const 1)))
+    (br $grow)))
+  (local.get $at))"#;
 
 /// The guest of `tests/guests/FILE.wat`, called by its file's name.
 pub(crate) fn guest(file: &str) -> Vec<u8> {
@@ -49,15 +78,19 @@ fn part(file: &str) -> String {
 }
 
 fn component(part: &str, name: &str, version: &str) -> Vec<u8> {
+    if part.contains("\n(component") {
+        // Whole as it is.
+        return wat::parse_str(part).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
     let interface = interface_version(part);
     let text = frame(part, name, version, &interface);
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut resolve = Resolve::default();
-    let mut phase = PHASE.replace("@0.9.0", &format!("@{interface}"));
-    if part.contains("\"shout\"") {
-        phase = phase.replace("interface job {", "interface job { shout: func();");
+    for version in interface_versions(&text) {
+        resolve
+            .push_str("phase.wit", &phase(&version, part))
+            .unwrap();
     }
-    resolve.push_str("phase.wit", &phase).unwrap();
     for (path, wit) in OTHERS {
         resolve.push_str(path, wit).unwrap();
     }
@@ -74,7 +107,10 @@ fn world(text: &str) -> String {
     let quoted = |before: &str| -> BTreeSet<String> {
         let after = text.split(before).skip(1);
         let names = after.filter_map(|rest| rest.split(['"', '#']).next());
-        let interfaces = names.filter(|name| name.contains('/'));
+        let interfaces = names
+            .filter(|name| name.contains('/'))
+            // The cleaning up after a step belongs to that step.
+            .filter(|name| !name.starts_with("cabi_post_"));
         interfaces.map(str::to_owned).collect()
     };
     let imports = quoted("(import \"")
@@ -87,12 +123,42 @@ fn world(text: &str) -> String {
     format!("package test:guest; world guest {{ {body} }}")
 }
 
+/// The interface's text as of a version, with what only later ones would have.
+fn phase(version: &str, part: &str) -> String {
+    let (text, newest) = match version.starts_with("0.9.") {
+        true => (PHASE, "@0.9.1;"),
+        false => (PREVIEW, "@0.10.0;"),
+    };
+    assert!(text.contains(newest));
+    let mut text = text.replacen(newest, &format!("@{version};"), 1);
+    // What is marked as of a later version wasn't in an earlier one's text: a line each.
+    while let Some((_, marked)) = text.split_once("@since(version = ") {
+        let (since, rest) = marked.split_once(")\n").unwrap();
+        let (function, _) = rest.split_once('\n').unwrap();
+        let whole = format!("@since(version = {since})\n{function}");
+        let was_there = Version::parse(since).unwrap() <= Version::parse(version).unwrap();
+        let function = if was_there { function } else { "" };
+        text = text.replacen(&whole, function, 1);
+    }
+    if part.contains("\"shout\"") {
+        text = text.replace("interface job {", "interface job { shout: func();");
+    }
+    if part.contains("/review@") {
+        text.push_str("interface review { review: func(); }");
+    }
+    text
+}
+
+/// The version that `describe` has, where the part doesn't bring its own.
 fn interface_version(part: &str) -> String {
-    let after = part
-        .split_once("gantry:phase/")
-        .and_then(|(_, rest)| rest.split_once('@'));
-    let version = after.and_then(|(_, rest)| rest.split(['"', '#']).next());
-    version.unwrap_or("0.9.0").to_owned()
+    let first = interface_versions(part).into_iter().next();
+    first.unwrap_or_else(|| "0.9.0".to_owned())
+}
+
+fn interface_versions(text: &str) -> BTreeSet<String> {
+    let after = text.split("gantry:phase/").skip(1);
+    let versions = after.filter_map(|rest| rest.split_once('@')?.1.split(['"', '#']).next());
+    versions.map(str::to_owned).collect()
 }
 
 /// Memory, allocation and a manifest around a part.
@@ -119,19 +185,16 @@ fn frame(part: &str, name: &str, version: &str, interface: &str) -> String {
             format!("(export \"gantry:phase/describe@{interface}#describe\" (func $described))")
         }
     };
+    // A guest may bring its own.
+    let realloc = match part.contains("\"cabi_realloc\"") {
+        true => "",
+        false => REALLOC,
+    };
     format!(
         r#"(module
 {part}
 (memory $memory (export "memory") 2)
-(global $next (mut i32) (i32.const 8192))
-(func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
-  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-  (global.set $next (i32.add (local.get $at) (local.get $size)))
-  (block $fits (loop $grow
-    (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size $memory) (i32.const 65536))))
-    (drop (memory.grow $memory (i32.const 1)))
-    (br $grow)))
-  (local.get $at))
+{realloc}
 (func $described (result i32) (i32.const 16))
 {describe}
 (data (memory $memory) (i32.const 16) "{manifest}")

@@ -2,10 +2,12 @@
 //! and the stream of changes say when to look.
 
 use async_trait::async_trait;
-use pipeline::{Digest, FileEntry, JobId, PluginHold, PluginPin, PluginReq, RecordedCall};
+use pipeline::{
+    Digest, FileEntry, JobId, PluginHold, PluginLimits, PluginPin, PluginReq, RecordedCall,
+};
 use plugin_runtime::{
-    Archive, CallContext, CallLimits, Compiler, Config, Files, PluginChange, Plugins, ReadError,
-    Served,
+    Archive, CallContext, CallLimits, Compiler, Config, Files, Grants, PluginChange, Plugins,
+    ReadError, Served,
 };
 use std::collections::HashMap;
 use std::fs;
@@ -45,6 +47,7 @@ impl Host {
             },
             replay_gate: false,
             compiler: Compiler::InProcess,
+            grants: Grants::default(),
             rescan: Duration::from_secs(3600),
         };
         change(&mut config);
@@ -130,6 +133,7 @@ pub(crate) fn job_with(files: Arc<dyn Files>) -> CallContext {
         job: JobId(uuid::Uuid::nil()),
         name: "Lighthouse".to_owned(),
         pipeline: "game".to_owned(),
+        group: Some("jam-7".to_owned()),
         phase: "idea".to_owned(),
         attempt: 1,
         revision: 1,
@@ -141,6 +145,7 @@ pub(crate) fn job_with(files: Arc<dyn Files>) -> CallContext {
         outcomes: Vec::new(),
         files,
         record: false,
+        limits: PluginLimits::default(),
     }
 }
 

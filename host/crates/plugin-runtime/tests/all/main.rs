@@ -12,6 +12,9 @@ mod host;
 
 mod child;
 mod folder;
+mod grants;
 mod hostile;
+mod limits;
 mod pins;
 mod replay;
+mod versions;

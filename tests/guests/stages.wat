@@ -1,0 +1,12 @@
+;; Asks for two tasks; the first stages a file of a megabyte.
+(func (export "gantry:phase/prompt@0.9.0#prompt") (result i32)
+  (drop (memory.grow (i32.const 17)))
+  (i32.const 1024))
+(data (i32.const 1024) "\00\00\00\00\20\04\00\00\02\00\00\00")
+(data (i32.const 1056) "\00\05\00\00\04\00\00\00\10\05\00\00\08\00\00\00\20\05\00\00\01\00\00\00")
+(data (i32.const 1100) "\08\05\00\00\04\00\00\00\10\05\00\00\08\00\00\00")
+(data (i32.const 0x500) "make")
+(data (i32.const 0x508) "mend")
+(data (i32.const 0x510) "Make it.")
+(data (i32.const 0x520) "\40\05\00\00\05\00\00\00\00\40\00\00\00\00\10\00\00")
+(data (i32.const 0x540) "a.bin")

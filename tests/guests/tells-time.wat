@@ -1,0 +1,22 @@
+;; Logs WASI's clock in whole seconds, then a random number, as hexadecimal digits.
+(import "wasi:clocks/wall-clock@0.2.0" "now" (func $now (param i32)))
+(import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))
+(import "gantry:phase/job@0.9.0" "log" (func $log (param i32 i32 i32)))
+(func $tell (param $number i64) (local $digit i32) (local $at i32)
+  (local.set $at (i32.const 2064))
+  (loop $again
+    (local.set $at (i32.sub (local.get $at) (i32.const 1)))
+    (local.set $digit (i32.wrap_i64 (i64.and (local.get $number) (i64.const 15))))
+    (i32.store8 (local.get $at) (i32.add (local.get $digit)
+      (select (i32.const 87) (i32.const 48) (i32.gt_u (local.get $digit) (i32.const 9)))))
+    (local.set $number (i64.shr_u (local.get $number) (i64.const 4)))
+    (br_if $again (i32.gt_u (local.get $at) (i32.const 2048))))
+  (call $log (i32.const 1) (i32.const 2048) (i32.const 16)))
+(func (export "gantry:phase/prompt@0.9.0#prompt") (result i32)
+  (call $now (i32.const 3000))
+  (call $tell (i64.load (i32.const 3000)))
+  (call $tell (call $random))
+  (i32.const 1024))
+;; requests:
+(data (i32.const 52) "\00\06\00\00\02\00\00\00")
+(data (i32.const 0x600) "\10\06\00\00\09\00\00\00\20\06\00\00\0b\00\00\00real-time\00\00\00\00\00\00\00real-random")
