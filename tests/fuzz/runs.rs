@@ -40,6 +40,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether as many got far as should; a few inputs that somebody looks at say nothing.
+    pub(crate) fn is_deep_enough(&self) -> bool {
+        self.runs < 1_000 || self.share() >= 0.1
+    }
+
     pub(crate) fn share(&self) -> f64 {
         self.deep as f64 / self.runs.max(1) as f64
     }

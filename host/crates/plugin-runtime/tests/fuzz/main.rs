@@ -83,7 +83,7 @@ fn no_bytes_in_the_plugin_folder_panic_or_hang_the_host() {
         100.0 * seen.share()
     );
     assert!(
-        seen.share() >= 0.1,
+        seen.is_deep_enough(),
         "too few mutants reach compilation: {seen:?}"
     );
 }
