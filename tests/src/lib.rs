@@ -1,4 +1,5 @@
-//! The whole of Gantry from outside: what its tests share. It holds no test.
+//! The whole of Gantry from outside: what its tests and benchmarks share. It holds no test.
 
+pub mod bench;
 pub mod harness;
 pub mod standin;

@@ -50,7 +50,16 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     // 5: everything from outside.
-    ("tests", &["pipeline", "gateway", "store", "demo-agent"]),
+    (
+        "tests",
+        &[
+            "pipeline",
+            "gateway",
+            "store",
+            "plugin-runtime",
+            "demo-agent",
+        ],
+    ),
     // Beside the house: what runs in a sandbox, in a container, or before there is a host.
     ("demo-agent", &[]),
     ("xtask", &[]),

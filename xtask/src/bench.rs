@@ -2,8 +2,9 @@
 //! release, prints their tables and writes `target/bench/NAME.json`. It measures nothing.
 
 use std::fs;
-use std::path::Path;
-use std::process::ExitCode;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,12 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::clone;
 use crate::parts::postgres::Disk;
+use crate::parts::wasm::Wasm;
 use crate::plugins::build_with;
-use crate::process::capture;
+use crate::process::{start, wait};
 use crate::term::{say, table};
 use crate::test::Parts;
 
 const BENCH_LIMIT: Duration = Duration::from_secs(4 * 3600);
+/// The benchmark that has Extism for a peer.
+const WITH_EXTISM: &str = "calls";
 
 /// Of `cargo xtask bench`.
 #[derive(Args)]
@@ -119,15 +123,57 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Its progress is seen as it comes; its rows are all of its standard output.
 fn measure(name: &str, parts: &Parts) -> Result<Vec<Row>> {
     let program = clone::target()?
         .join("release")
         .join(format!("bench-{name}"));
-    let mut command = std::process::Command::new(program);
+    let mut command = Command::new(program);
     command.current_dir(clone::root());
     parts.tell(&mut command);
-    let said = capture(&mut command, BENCH_LIMIT)?;
+    if name == WITH_EXTISM {
+        match extism() {
+            Ok(folder) => _ = command.env("GANTRY_TEST_PEERS", folder),
+            Err(why) => say(format_args!("Extism is no peer of this run: {why:#}")),
+        }
+    }
+    let mut out = tempfile::tempfile().context("a temporary file")?;
+    command.stdout(out.try_clone()?);
+    let status = wait(start(&mut command)?, BENCH_LIMIT)?;
+    if !status.success() {
+        bail!("bench-{name}: {status}");
+    }
+    let mut said = String::new();
+    out.rewind()?;
+    out.read_to_string(&mut said)?;
     serde_json::from_str(&said).with_context(|| format!("bench-{name} printed no rows"))
+}
+
+/// Builds `tests/peers/extism`, a workspace of its own, and gives the folder with its program
+/// and its guest.
+fn extism() -> Result<PathBuf> {
+    let folder = clone::root().join("tests/peers/extism");
+    let target = clone::target()?.join("peers");
+    build_with(
+        "Extism, which takes some minutes the first time",
+        clone::cargo()
+            .args(["build", "--release", "--locked", "--manifest-path"])
+            .arg(folder.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target),
+    )?;
+    let wasm = Wasm::find()?;
+    let mut cargo = wasm.cargo_rustc()?;
+    cargo
+        .arg("--locked")
+        .arg("--manifest-path")
+        .arg(folder.join("guest/Cargo.toml"));
+    build_with("Extism's guest", &mut cargo)?;
+    let built = target.join("release");
+    let guest = built.join("extism-guest.wasm");
+    fs::copy(wasm.module("extism-guest")?, &guest)
+        .with_context(|| format!("{}", guest.display()))?;
+    Ok(built)
 }
 
 fn rows_table(name: &str, rows: &[Row]) -> String {

@@ -25,21 +25,23 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// For what the host has told to end already.
 const LAST_MOMENTS: Duration = Duration::from_secs(3);
 
-/// The program, as cargo has built it beside this one.
+/// The program, as cargo has built it: beside this one, or above where this one is a test.
 ///
 /// # Panics
 /// Where it isn't there.
 #[must_use]
 pub fn gantry() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
-    let folder = exe.parent().and_then(Path::parent).unwrap();
-    let gantry = folder.join("gantry");
-    assert!(
-        gantry.is_file(),
-        "there is no {}: `cargo build --workspace --bin gantry` makes it",
-        gantry.display()
-    );
-    gantry
+    let places = exe.ancestors().skip(1).take(2);
+    let gantry = places
+        .map(|place| place.join("gantry"))
+        .find(|it| it.is_file());
+    gantry.unwrap_or_else(|| {
+        panic!(
+            "no gantry near {}: `cargo build --workspace --bin gantry` makes it",
+            exe.display()
+        )
+    })
 }
 
 /// How a host is to run.
