@@ -6,7 +6,7 @@ use crate::settings::{RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
-use plugin_runtime::{Archive, CallLimits, Compiler, Config, Plugins};
+use plugin_runtime::{Archive, CallLimits, Compiler, Config, ExtismChild, Plugins};
 use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,10 @@ pub(crate) async fn plugins(
             exe: this_program()?,
             args: vec![cli::COMPILE.into()],
         },
+        extism: Some(ExtismChild {
+            exe: this_program()?,
+            args: vec![cli::EXTISM.into()],
+        }),
         rescan: Duration::from_secs(2),
     };
     Plugins::open(config, archive)

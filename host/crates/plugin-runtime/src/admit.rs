@@ -1,9 +1,10 @@
 //! From bytes to a plugin that may serve: compiled, fitting, described and self-tested. Every
 //! refusal is a sentence about the file. It changes nothing of what serves.
 
-use crate::compile::Workshop;
+use crate::compile::{Form, Workshop, form};
 use crate::engine::Sandboxes;
 use crate::guest::component::Linked;
+use crate::guest::extism::Extism;
 use crate::guest::{Guest, Kind};
 use crate::{fit, said};
 use pipeline::{Digest, Manifest, PluginPin, is_slug};
@@ -74,22 +75,30 @@ pub(crate) fn admit(
     digest: &Digest,
     named: Option<&FileName>,
 ) -> Result<Guest, String> {
-    let component = workshop.component(wasm, digest)?;
-    if let Some(misfit) = fit::misfit(&sandboxes.engine, &component) {
-        return Err(misfit);
-    }
-    let linked = Linked::new(sandboxes, &component)?;
-    let manifest = manifest(linked.describe(sandboxes)?)?;
+    let kind: Box<dyn Kind> = match form(wasm)? {
+        Form::Component => {
+            let component = workshop.component(wasm, digest)?;
+            if let Some(misfit) = fit::misfit(&sandboxes.engine, &component) {
+                return Err(misfit);
+            }
+            Box::new(Linked::new(sandboxes, &component)?)
+        }
+        Form::Extism(steps) => {
+            let nursery = workshop.nursery()?;
+            Box::new(Extism::new(nursery, &sandboxes.limits, wasm, steps)?)
+        }
+    };
+    let manifest = manifest(kind.describe(sandboxes)?)?;
     if let Some(named) = named {
         named.check(&manifest)?;
     }
-    linked.self_test(sandboxes)?;
+    kind.self_test(sandboxes)?;
     let pin = PluginPin {
         name: manifest.name.clone(),
         version: manifest.version.to_string(),
         digest: digest.clone(),
     };
-    Ok(Guest::new(Box::new(linked), manifest, pin))
+    Ok(Guest::new(kind, manifest, pin))
 }
 
 fn manifest(said: said::Manifest) -> Result<Manifest, String> {

@@ -1,7 +1,8 @@
 //! Phase plugins on wasmtime: how they come in, which one serves, and how a step of one is called.
 //!
-//! A plugin is a component of `wit/phase.wit`. Every call has a store of its own and limits on
-//! everything that it may use; a plugin that traps harms its own call only. What a guest answers
+//! A plugin is a component of `wit/phase.wit`, or an Extism plug-in with the same shapes in JSON.
+//! Every call has a store of its own and limits on everything that it may use; a plugin that
+//! traps harms its own call only. What a guest answers
 //! is checked here, so that the rest of Gantry sees `pipeline` types and no wasmtime. Nothing
 //! here knows a job's state, a store or a workspace: they come in as [`CallContext`],
 //! [`Archive`] and [`Files`].
@@ -31,13 +32,13 @@ mod bindings;
 mod fault;
 mod said;
 mod stats;
-mod wire;
+pub mod wire;
 
 pub use archive::Archive;
 pub use call::{CallContext, Called, Files, ReadError};
 pub use compile::compile_child;
 pub use error::PluginError;
 pub use limits::CallLimits;
-pub use plugins::{Compiler, Config, PluginChange, Plugins};
+pub use plugins::{Compiler, Config, ExtismChild, PluginChange, Plugins};
 pub use served::Served;
 pub use step::Step;

@@ -38,6 +38,8 @@ pub struct Config {
     pub limits: CallLimits,
     /// Where compiling happens.
     pub compiler: Compiler,
+    /// Where Extism plug-ins run; without it they are refused.
+    pub extism: Option<ExtismChild>,
     /// The pause between two looks through the folders where nothing was noticed.
     pub rescan: Duration,
 }
@@ -54,6 +56,16 @@ pub enum Compiler {
         /// What makes it call [`crate::compile_child`].
         args: Vec<OsString>,
     },
+}
+
+/// The program that Extism plug-ins run in, one process for each call at a time: its `main`
+/// returns `extism_child::run()`.
+#[derive(Clone, Debug)]
+pub struct ExtismChild {
+    /// The program.
+    pub exe: PathBuf,
+    /// What makes it call `extism_child::run`.
+    pub args: Vec<OsString>,
 }
 
 /// What happened to the plugins of this host.
@@ -100,6 +112,7 @@ impl Plugins {
             cache_dir,
             limits,
             compiler,
+            extism,
             rescan,
         } = config;
         for path in &sources {
@@ -110,7 +123,7 @@ impl Plugins {
             })?;
         }
         let sandboxes = Sandboxes::new(limits)?;
-        let workshop = Workshop::open(Arc::clone(&sandboxes), compiler, cache_dir)?;
+        let workshop = Workshop::open(Arc::clone(&sandboxes), compiler, extism, cache_dir)?;
         let noticed = Arc::new(Noticed::default());
         let folders = Folders::new(sources.clone(), sandboxes.limits.file_bytes);
         let watch = Watch::new(Arc::clone(&noticed));

@@ -13,7 +13,7 @@ pub(crate) struct Manifest {
     pub(crate) summary: String,
     #[serde(default)]
     pub(crate) settings_schema: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) requests: Vec<String>,
     /// JSON, for what comes later.
     #[serde(default, rename = "extra")]
@@ -42,9 +42,9 @@ pub(crate) enum Answer {
 pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) prompt: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) stage: Vec<StagedFile>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) expects: Vec<String>,
     #[serde(default)]
     pub(crate) options: Option<String>,
@@ -81,7 +81,7 @@ pub(crate) struct Verdict {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) sites: Vec<Site>,
     #[serde(default)]
     pub(crate) options: Option<String>,

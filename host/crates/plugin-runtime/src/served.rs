@@ -55,7 +55,7 @@ impl Served {
         &self,
         step: &'static str,
         context: CallContext,
-        call: fn(&Guest, &Sandboxes, CallContext) -> Answered<T>,
+        call: fn(&Guest, &Sandboxes, CallContext, &mut dyn FnMut()) -> Answered<T>,
     ) -> Called<Option<T>> {
         // Held by the thread, so that a call that hangs keeps its slot until it ends. The
         // semaphore is never closed.
@@ -67,14 +67,21 @@ impl Served {
         );
         let running = spawn_blocking(move || {
             let _slot = slot;
-            let begin = Instant::now();
-            // Nobody waits any more where the caller was dropped.
-            let _ = starts.send(begin);
+            let mut begin = Instant::now();
+            let mut starts = Some(starts);
+            let mut ready = || {
+                begin = Instant::now();
+                if let Some(starts) = starts.take() {
+                    // Nobody waits any more where the caller was dropped.
+                    let _ = starts.send(begin);
+                }
+            };
             let Answered {
                 result,
                 logs,
                 memory_bytes,
-            } = call(&guest, &sandboxes, context);
+            } = call(&guest, &sandboxes, context, &mut ready);
+            drop(starts);
             Called {
                 result,
                 logs,
@@ -82,7 +89,7 @@ impl Served {
                 memory_bytes,
             }
         });
-        // Its time begins when it does, not while it waits for a thread.
+        // Its time begins when it does, not while it waits for a thread or a child.
         let begin = started.await.unwrap_or_else(|_| Instant::now());
         let most = self.sandboxes.limits.call_time + GRACE;
         let ended = tokio::time::timeout_at((begin + most).into(), running).await;

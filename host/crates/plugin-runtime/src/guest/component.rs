@@ -124,7 +124,14 @@ impl Kind for Linked {
         }
     }
 
-    fn call(&self, sandboxes: &Sandboxes, step: Step, job: CallContext) -> Ran {
+    fn call(
+        &self,
+        sandboxes: &Sandboxes,
+        step: Step,
+        job: CallContext,
+        ready: &mut dyn FnMut(),
+    ) -> Ran {
+        ready();
         let view = View::new(Some(job), step.word(), &sandboxes.limits);
         let left = self.enter(sandboxes, view, |inside| self.exports.call(inside, step));
         Ran {

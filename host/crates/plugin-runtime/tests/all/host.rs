@@ -44,6 +44,7 @@ impl Host {
                 ..CallLimits::default()
             },
             compiler: Compiler::InProcess,
+            extism: None,
             rescan: Duration::from_secs(3600),
         };
         change(&mut config);
