@@ -51,6 +51,7 @@ fn serve() -> io::Result<()> {
     pipe::say(&FromChild::Loaded, &[])?;
     loop {
         match pipe::hear() {
+            Ok((ToChild::Ping, _)) => pipe::say(&FromChild::Pong, &[])?,
             Ok((ToChild::Call { function }, input)) => plugin.call(&function, &input)?,
             Ok((head, _)) => return Err(wrong(&head)),
             // The host has no more calls.

@@ -48,6 +48,8 @@ pub enum ToChild {
         /// Functions that it must export.
         functions: Vec<String>,
     },
+    /// Are you there?
+    Ping,
     /// One call in an instance of its own; the body is its input.
     Call {
         /// Which export.
@@ -73,6 +75,8 @@ pub enum FromChild {
         /// For its author.
         why: String,
     },
+    /// It is there, and idle.
+    Pong,
     /// The plug-in calls a host function; the body is its argument.
     Host {
         /// Which one.

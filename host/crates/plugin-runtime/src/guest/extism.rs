@@ -265,7 +265,10 @@ fn talk(
                 };
                 return Err(Over { why, memory_bytes });
             }
-            head @ (FromChild::Ready { .. } | FromChild::Loaded | FromChild::Refused { .. }) => {
+            head @ (FromChild::Ready { .. }
+            | FromChild::Loaded
+            | FromChild::Refused { .. }
+            | FromChild::Pong) => {
                 return Err(Broken::Nonsense(format!("{head:?} in a call")).into());
             }
         }

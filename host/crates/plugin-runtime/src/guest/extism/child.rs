@@ -11,7 +11,10 @@ use std::os::fd::AsFd as _;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long an idle child may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A running child. It is killed when this is dropped.
 pub(super) struct Child {
@@ -97,9 +100,14 @@ impl Child {
         Ok(wire::read(&mut pipe, body_bytes)?)
     }
 
-    /// Whether it is still there.
-    pub(super) fn is_alive(&mut self) -> bool {
-        matches!(self.process.try_wait(), Ok(None))
+    /// Whether it is still there. It is asked, since one that is being killed at this moment still
+    /// looks alive, and a call would be blamed for it.
+    pub(super) fn is_there(&mut self) -> bool {
+        let until = Instant::now() + PATIENCE;
+        let pong = self
+            .send(&ToChild::Ping, &[], until)
+            .and_then(|()| self.receive(0, until));
+        matches!(pong, Ok((FromChild::Pong, _)))
     }
 
     /// Ends it, and says how it ended where it had already.

@@ -181,16 +181,15 @@ impl Pool {
         loop {
             while let Some(mut child) = children.idle.pop() {
                 let place = Place(Some(self));
-                if !is_old(&child) && child.is_alive() {
-                    drop(children);
+                drop(children);
+                if !is_old(&child) && child.is_there() {
                     return Ok(Lent {
                         pool: self,
                         place,
                         child,
                     });
                 }
-                // The place wants the lock.
-                drop(children);
+                drop(child);
                 drop(place);
                 children = lock(&self.children);
             }
