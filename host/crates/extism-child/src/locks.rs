@@ -169,10 +169,6 @@ fn seccomp() -> io::Result<bool> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a test: what goes wrong in it shall stop it"
-)]
 mod tests {
     use super::*;
     use std::fs::File;
