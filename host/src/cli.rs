@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub(crate) const SHIM: &str = "__shim";
 /// The hidden command that compiles a plugin within limits.
 pub(crate) const COMPILE: &str = "__compile";
+/// The hidden command that Extism plug-ins run in, locked.
+pub(crate) const EXTISM: &str = "__extism";
 /// The hidden command that is the demo agent.
 pub(crate) const DEMO_AGENT: &str = "__demo-agent";
 

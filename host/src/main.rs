@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     match args.next().as_deref().and_then(|arg| arg.to_str()) {
         Some(cli::SHIM) => return runner::shim_main(args),
         Some(cli::COMPILE) => return plugin_runtime::compile_child(),
+        Some(cli::EXTISM) => return extism_child::run(),
         Some(cli::DEMO_AGENT) => {
             return ExitCode::from(demo_agent::run(&std::env::vars().collect()));
         }

@@ -7,7 +7,7 @@ use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
-use plugin_runtime::{Archive, CallLimits, Compiler, Config, Grants, Plugins};
+use plugin_runtime::{Archive, CallLimits, Compiler, Config, ExtismChild, Grants, Plugins};
 use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -73,15 +73,9 @@ pub(crate) async fn plugins(
     sources.push(settings.plugin_dir.clone());
     let config = Config {
         sources,
-        cache_dir: data.cache.join("plugins"),
-        limits: CallLimits::default(),
         replay_gate: settings.replay == Replay::Gate,
         grants: settings.plugin_grants.clone(),
-        compiler: Compiler::Child {
-            exe: this_program()?,
-            args: vec![cli::COMPILE.into()],
-        },
-        rescan: Duration::from_secs(2),
+        ..sandbox(data.cache.join("plugins"))?
     };
     Plugins::open(config, archive)
         .await
@@ -90,21 +84,30 @@ pub(crate) async fn plugins(
 
 /// Plugins that are only looked at: nothing is watched, and nothing serves.
 pub(crate) async fn examiner(scratch: &Path, archive: Arc<dyn Archive>) -> Result<Plugins> {
-    let config = Config {
+    let config = sandbox(scratch.join("compiled"))?;
+    Plugins::open(config, archive)
+        .await
+        .context("the sandbox of plugins")
+}
+
+/// Plugins compile, and Extism's run, in children of this program; there are none yet.
+fn sandbox(cache_dir: PathBuf) -> Result<Config> {
+    Ok(Config {
         sources: Vec::new(),
-        cache_dir: scratch.join("compiled"),
+        cache_dir,
         limits: CallLimits::default(),
-        grants: Grants::default(),
         replay_gate: false,
+        grants: Grants::default(),
         compiler: Compiler::Child {
             exe: this_program()?,
             args: vec![cli::COMPILE.into()],
         },
-        rescan: Duration::from_secs(3600),
-    };
-    Plugins::open(config, archive)
-        .await
-        .context("the sandbox of plugins")
+        extism: Some(ExtismChild {
+            exe: this_program()?,
+            args: vec![cli::EXTISM.into()],
+        }),
+        rescan: Duration::from_secs(2),
+    })
 }
 
 /// The folder of the plugins that come with Gantry: beside the program, above it where cargo

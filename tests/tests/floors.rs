@@ -19,6 +19,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("deploy", &["pipeline"]),
     ("workspace", &["pipeline"]),
     ("gateway", &[]),
+    // The other end of plugin-runtime's pipes, in a process of its own.
+    ("extism-child", &["pipeline", "plugin-runtime"]),
     // 3: never each other.
     (
         "driver",
@@ -47,6 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "driver",
             "api",
             "demo-agent",
+            "extism-child",
         ],
     ),
     // 5: everything from outside.

@@ -119,6 +119,7 @@ impl<'a> Ours<'a> {
             limits: CallLimits::default(),
             replay_gate: false,
             grants: Grants::default(),
+            extism: None,
             compiler: Compiler::InProcess,
             // Nothing lands while it is measured.
             rescan: Duration::from_secs(3600),

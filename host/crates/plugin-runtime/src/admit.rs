@@ -1,9 +1,10 @@
 //! From bytes to a plugin that may serve: compiled, fitting, described and self-tested. Every
 //! refusal is a sentence about the file. It changes nothing of what serves.
 
-use crate::compile::Workshop;
+use crate::compile::{Form, Workshop, form};
 use crate::engine::Sandboxes;
 use crate::guest::component::Linked;
+use crate::guest::extism::Extism;
 use crate::guest::{Guest, Kind};
 use crate::{answer, fit, said};
 use pipeline::{Digest, Manifest, PluginPin, is_slug};
@@ -91,23 +92,31 @@ fn tried(
     digest: &Digest,
     named: Option<&FileName>,
 ) -> Result<Guest, String> {
-    let component = workshop.component(wasm, digest)?;
-    if let Some(misfit) = fit::misfit(&sandboxes.engine, &component) {
-        return Err(misfit);
-    }
-    let mut linked = Linked::new(sandboxes, &component)?;
-    let manifest = manifest(linked.describe(sandboxes)?)?;
+    let mut kind: Box<dyn Kind> = match form(wasm)? {
+        Form::Component => {
+            let component = workshop.component(wasm, digest)?;
+            if let Some(misfit) = fit::misfit(&sandboxes.engine, &component) {
+                return Err(misfit);
+            }
+            Box::new(Linked::new(sandboxes, &component)?)
+        }
+        Form::Extism(steps) => {
+            let nursery = workshop.nursery()?;
+            Box::new(Extism::new(nursery, &sandboxes.limits, wasm, steps)?)
+        }
+    };
+    let manifest = manifest(kind.describe(sandboxes)?)?;
     if let Some(named) = named {
         named.check(&manifest)?;
     }
-    linked.grant(sandboxes.grants.to(&manifest.name, &manifest.requests)?)?;
-    linked.self_test(sandboxes)?;
+    kind.grant(sandboxes.grants.to(&manifest.name, &manifest.requests)?)?;
+    kind.self_test(sandboxes)?;
     let pin = PluginPin {
         name: manifest.name.clone(),
         version: manifest.version.to_string(),
         digest: digest.clone(),
     };
-    Ok(Guest::new(Box::new(linked), manifest, pin))
+    Ok(Guest::new(kind, manifest, pin))
 }
 
 fn manifest(said: said::Manifest) -> Result<Manifest, String> {

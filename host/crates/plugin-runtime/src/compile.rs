@@ -5,7 +5,9 @@ mod cache;
 mod child;
 
 use crate::engine::Sandboxes;
-use crate::{Compiler, PluginError};
+use crate::guest::extism::{self, Nursery};
+use crate::step::Steps;
+use crate::{Compiler, ExtismChild, PluginError};
 use cache::Cache;
 use pipeline::Digest;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ const POOL: &str = "pooling allocator requirements: ";
 pub(crate) struct Workshop {
     sandboxes: Arc<Sandboxes>,
     compiler: Compiler,
+    nursery: Option<Arc<Nursery>>,
     cache: Cache,
 }
 
@@ -28,19 +31,20 @@ impl Workshop {
     pub(crate) fn open(
         sandboxes: Arc<Sandboxes>,
         compiler: Compiler,
+        extism: Option<ExtismChild>,
         cache_dir: PathBuf,
     ) -> Result<Self, PluginError> {
         let cache = Cache::open(cache_dir, &sandboxes.compatibility())?;
         Ok(Self {
             sandboxes,
             compiler,
+            nursery: extism.map(Nursery::open).transpose()?,
             cache,
         })
     }
 
     /// The component of these bytes; the reason where they are none.
     pub(crate) fn component(&self, wasm: &[u8], digest: &Digest) -> Result<Component, String> {
-        kind(wasm)?;
         if let Some(code) = self.cache.get(digest) {
             match self.load(&code) {
                 Ok(component) => return Ok(component),
@@ -60,6 +64,14 @@ impl Workshop {
             );
         }
         self.load(&code)
+    }
+
+    /// Who starts the children that Extism plug-ins compile and run in.
+    pub(crate) fn nursery(&self) -> Result<&Arc<Nursery>, String> {
+        self.nursery.as_ref().ok_or_else(|| {
+            "is an Extism plug-in, and this host serves components only: build it with the SDK"
+                .to_owned()
+        })
     }
 
     fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, String> {
@@ -90,15 +102,18 @@ impl Workshop {
     }
 }
 
-/// Tells components from what else ends in `.wasm`.
-fn kind(wasm: &[u8]) -> Result<(), String> {
+/// What bytes are, by their head; and by imports and exports, where that is a core module.
+pub(crate) enum Form {
+    Component,
+    Extism(Steps),
+}
+
+/// Tells plugins from what else ends in `.wasm`.
+pub(crate) fn form(wasm: &[u8]) -> Result<Form, String> {
     let told = match wasm {
         [] => "is empty",
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            "is a core module, not a component: build it with the SDK, or wrap it with `wasm-tools \
-             component new`; an Extism plug-in is a core module too, and those aren't served yet"
-        }
-        [0, b'a', b's', b'm', _, 0, 1, 0, ..] => return Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return extism::steps(wasm).map(Form::Extism),
+        [0, b'a', b's', b'm', _, 0, 1, 0, ..] => return Ok(Form::Component),
         [0, b'a', b's', b'm', ..] => "is cut off, or wasm of a version that this host doesn't know",
         _ => "isn't wasm: it doesn't begin with `\\0asm`",
     };

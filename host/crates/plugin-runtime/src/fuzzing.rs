@@ -21,7 +21,8 @@ impl WayIn {
     /// Compiled code goes into `cache_dir`, which may be emptied at any time.
     pub fn open(limits: CallLimits, cache_dir: PathBuf) -> Result<Self, PluginError> {
         let sandboxes = Sandboxes::new(limits, Grants::default())?;
-        let workshop = Workshop::open(Arc::clone(&sandboxes), Compiler::InProcess, cache_dir)?;
+        let workshop =
+            Workshop::open(Arc::clone(&sandboxes), Compiler::InProcess, None, cache_dir)?;
         Ok(Self {
             sandboxes,
             workshop,
@@ -33,9 +34,21 @@ impl WayIn {
         let digest = Digest::of(wasm);
         let guest = admit::admit(&self.sandboxes, &self.workshop, wasm, &digest, None)?;
         let said = [
-            worded(guest.prompt(&self.sandboxes, job.clone()).result),
-            worded(guest.validate(&self.sandboxes, job.clone()).result),
-            worded(guest.deploy(&self.sandboxes, job.clone()).result),
+            worded(
+                guest
+                    .prompt(&self.sandboxes, job.clone(), &mut || {})
+                    .result,
+            ),
+            worded(
+                guest
+                    .validate(&self.sandboxes, job.clone(), &mut || {})
+                    .result,
+            ),
+            worded(
+                guest
+                    .deploy(&self.sandboxes, job.clone(), &mut || {})
+                    .result,
+            ),
         ];
         Ok(said.into_iter().flatten().collect())
     }

@@ -2,6 +2,7 @@
 //! of a step with its answer checked. It knows neither files nor which plugin serves.
 
 pub(crate) mod component;
+pub(crate) mod extism;
 
 use crate::engine::Sandboxes;
 use crate::grants::Granted;
@@ -38,8 +39,15 @@ pub(crate) trait Kind: Send + Sync {
     /// The plugin's own test, where it has one.
     fn self_test(&self, sandboxes: &Sandboxes) -> Result<(), String>;
 
-    /// One call of a step that it has.
-    fn call(&self, sandboxes: &Sandboxes, step: Step, job: CallContext) -> Ran;
+    /// One call of a step that it has. `ready` is told once the guest's own time begins: what
+    /// comes before is the host's work, and has other limits.
+    fn call(
+        &self,
+        sandboxes: &Sandboxes,
+        step: Step,
+        job: CallContext,
+        ready: &mut dyn FnMut(),
+    ) -> Ran;
 }
 
 /// What came of a call, before anything of it was checked.
@@ -106,29 +114,54 @@ impl Guest {
         &self,
         sandboxes: &Sandboxes,
         job: CallContext,
+        ready: &mut dyn FnMut(),
     ) -> Answered<Vec<PlannedTask>> {
-        self.ask(sandboxes, Step::Prompt, job, |said, limits| match said {
-            said::Answer::Tasks(tasks) => Some(answer::tasks(tasks, limits)),
-            _ => None,
-        })
+        self.ask(
+            sandboxes,
+            Step::Prompt,
+            job,
+            ready,
+            |said, limits| match said {
+                said::Answer::Tasks(tasks) => Some(answer::tasks(tasks, limits)),
+                _ => None,
+            },
+        )
     }
 
-    pub(crate) fn validate(&self, sandboxes: &Sandboxes, job: CallContext) -> Answered<Verdict> {
-        self.ask(sandboxes, Step::Validate, job, |said, limits| match said {
-            said::Answer::Verdict(verdict) => Some(answer::verdict(verdict, limits)),
-            _ => None,
-        })
+    pub(crate) fn validate(
+        &self,
+        sandboxes: &Sandboxes,
+        job: CallContext,
+        ready: &mut dyn FnMut(),
+    ) -> Answered<Verdict> {
+        self.ask(
+            sandboxes,
+            Step::Validate,
+            job,
+            ready,
+            |said, limits| match said {
+                said::Answer::Verdict(verdict) => Some(answer::verdict(verdict, limits)),
+                _ => None,
+            },
+        )
     }
 
     pub(crate) fn deploy(
         &self,
         sandboxes: &Sandboxes,
         job: CallContext,
+        ready: &mut dyn FnMut(),
     ) -> Answered<Vec<SitePlan>> {
-        self.ask(sandboxes, Step::Deploy, job, |said, limits| match said {
-            said::Answer::Plan(plan) => Some(answer::sites(plan, limits)),
-            _ => None,
-        })
+        self.ask(
+            sandboxes,
+            Step::Deploy,
+            job,
+            ready,
+            |said, limits| match said {
+                said::Answer::Plan(plan) => Some(answer::sites(plan, limits)),
+                _ => None,
+            },
+        )
     }
 
     fn ask<T>(
@@ -136,6 +169,7 @@ impl Guest {
         sandboxes: &Sandboxes,
         step: Step,
         job: CallContext,
+        ready: &mut dyn FnMut(),
         check: impl FnOnce(said::Answer, &Limits) -> Option<Result<T, String>>,
     ) -> Answered<T> {
         if !self.kind.steps().has(step) {
@@ -150,7 +184,7 @@ impl Guest {
             answer,
             logs,
             memory_bytes,
-        } = self.kind.call(sandboxes, step, job);
+        } = self.kind.call(sandboxes, step, job, ready);
         Answered {
             result: self.check(&limits, step, answer, check).map(Some),
             logs,

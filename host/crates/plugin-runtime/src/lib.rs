@@ -1,7 +1,8 @@
 //! Phase plugins on wasmtime: how they come in, which one serves, and how a step of one is called.
 //!
-//! A plugin is a component of `wit/phase.wit`. Every call has a store of its own and limits on
-//! everything that it may use; a plugin that traps harms its own call only. What a guest answers
+//! A plugin is a component of `wit/phase.wit`, or an Extism plug-in with the same shapes in JSON.
+//! Every call has a store of its own and limits on everything that it may use; a plugin that
+//! traps harms its own call only. What a guest answers
 //! is checked here, so that the rest of Gantry sees `pipeline` types and no wasmtime. Nothing
 //! here knows a job's state, a store or a workspace: they come in as [`CallContext`],
 //! [`Archive`] and [`Files`].
@@ -35,7 +36,7 @@ mod bindings;
 mod fault;
 mod said;
 mod stats;
-mod wire;
+pub mod wire;
 
 mod fuzzing;
 
@@ -47,7 +48,7 @@ pub use error::PluginError;
 pub use fuzzing::WayIn;
 pub use grants::Grants;
 pub use limits::CallLimits;
-pub use plugins::{Compiler, Config, PluginChange, Plugins};
+pub use plugins::{Compiler, Config, ExtismChild, PluginChange, Plugins};
 pub use record::{Answer, Bytes, Given, Look, Recording};
 pub use replay::{Trial, TrialOutcome};
 pub use served::{About, Served};

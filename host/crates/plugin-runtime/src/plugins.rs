@@ -44,6 +44,8 @@ pub struct Config {
     pub grants: Grants,
     /// Where compiling happens.
     pub compiler: Compiler,
+    /// Where Extism plug-ins run; without it they are refused.
+    pub extism: Option<ExtismChild>,
     /// The pause between two looks through the folders where nothing was noticed.
     pub rescan: Duration,
 }
@@ -60,6 +62,16 @@ pub enum Compiler {
         /// What makes it call [`crate::compile_child`].
         args: Vec<OsString>,
     },
+}
+
+/// The program that Extism plug-ins run in, one process for each call at a time: its `main`
+/// returns `extism_child::run()`.
+#[derive(Clone, Debug)]
+pub struct ExtismChild {
+    /// The program.
+    pub exe: PathBuf,
+    /// What makes it call `extism_child::run`.
+    pub args: Vec<OsString>,
 }
 
 /// What happened to the plugins of this host.
@@ -109,6 +121,7 @@ impl Plugins {
             replay_gate,
             grants,
             compiler,
+            extism,
             rescan,
         } = config;
         for path in &sources {
@@ -119,7 +132,7 @@ impl Plugins {
             })?;
         }
         let sandboxes = Sandboxes::new(limits, grants)?;
-        let workshop = Workshop::open(Arc::clone(&sandboxes), compiler, cache_dir)?;
+        let workshop = Workshop::open(Arc::clone(&sandboxes), compiler, extism, cache_dir)?;
         let noticed = Arc::new(Noticed::default());
         let folders = Folders::new(sources.clone(), sandboxes.limits.file_bytes);
         let watch = Watch::new(Arc::clone(&noticed));

@@ -7,7 +7,7 @@ use crate::{CallContext, Files, ReadError, Step};
 use pipeline::{
     Digest, FileEntry, JobId, Outcome, PlannedTask, PluginLimits, SitePlan, StepError, Verdict,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of files that one recording holds; what a call reads beyond that isn't in it.
@@ -86,8 +86,12 @@ pub enum Look {
 /// Bytes that JSON has as base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes(
-    #[serde(serialize_with = "to_base64", deserialize_with = "base64_bytes")] pub Vec<u8>,
+    #[serde(serialize_with = "as_base64", deserialize_with = "base64_bytes")] pub Vec<u8>,
 );
+
+fn as_base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&to_base64(bytes))
+}
 
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ pub(crate) struct Manifest {
     pub(crate) summary: String,
     #[serde(default)]
     pub(crate) settings_schema: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) requests: Vec<String>,
     /// JSON, for what comes later.
     #[serde(default, rename = "extra")]
@@ -43,9 +43,9 @@ pub(crate) enum Answer {
 pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) prompt: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) stage: Vec<StagedFile>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) expects: Vec<String>,
     #[serde(default)]
     pub(crate) options: Option<Options<TaskOptions>>,
@@ -107,7 +107,7 @@ pub(crate) struct VerdictOptions {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::wire::few")]
     pub(crate) sites: Vec<Site>,
     #[serde(default)]
     pub(crate) options: Option<String>,

@@ -102,7 +102,7 @@ impl Served {
         &self,
         step: Step,
         context: CallContext,
-        call: fn(&Guest, &Sandboxes, CallContext) -> Answered<T>,
+        call: Call<T>,
         as_answer: fn(T) -> Answer,
     ) -> Called<Option<T>> {
         let call_time = self.sandboxes.limits.for_call(&context.limits).call_time;
@@ -113,15 +113,21 @@ impl Served {
         let (guest, sandboxes) = (Arc::clone(&self.guest), Arc::clone(&self.sandboxes));
         let running = spawn_blocking(move || {
             let _slot = slot;
-            let begin = Instant::now();
-            // Nobody waits any more where the caller was dropped.
-            let _ = starts.send(begin);
+            let mut starts = Some(starts);
+            let mut ready = || {
+                if let Some(starts) = starts.take() {
+                    // Nobody waits any more where the caller was dropped.
+                    let _ = starts.send(Instant::now());
+                }
+            };
             match context.record {
-                true => recorded(&guest, &sandboxes, step, context, call, as_answer),
-                false => once(&guest, &sandboxes, context, call),
+                true => recorded(
+                    &guest, &sandboxes, step, context, &mut ready, call, as_answer,
+                ),
+                false => once(&guest, &sandboxes, context, &mut ready, call),
             }
         });
-        // Its time begins when it does, not while it waits for a thread.
+        // Its time begins when it does, not while it waits for a thread or a child.
         let begin = started.await.unwrap_or_else(|_| Instant::now());
         let most = begin + call_time + GRACE;
         let ended = tokio::time::timeout_at(most.into(), running).await;
@@ -163,19 +169,27 @@ impl Served {
     }
 }
 
-/// One call on this thread.
+/// How a guest is called.
+type Call<T> = fn(&Guest, &Sandboxes, CallContext, &mut dyn FnMut()) -> Answered<T>;
+
+/// One call on this thread; its time begins once the guest is `ready`.
 fn once<T>(
     guest: &Guest,
     sandboxes: &Sandboxes,
     context: CallContext,
-    call: fn(&Guest, &Sandboxes, CallContext) -> Answered<T>,
+    ready: &mut dyn FnMut(),
+    call: Call<T>,
 ) -> Called<Option<T>> {
-    let begin = Instant::now();
+    let mut begin = Instant::now();
+    let mut begins = || {
+        begin = Instant::now();
+        ready();
+    };
     let Answered {
         result,
         logs,
         memory_bytes,
-    } = call(guest, sandboxes, context);
+    } = call(guest, sandboxes, context, &mut begins);
     Called {
         result,
         logs,
@@ -191,13 +205,14 @@ fn recorded<T: Clone>(
     sandboxes: &Sandboxes,
     step: Step,
     mut context: CallContext,
-    call: fn(&Guest, &Sandboxes, CallContext) -> Answered<T>,
+    ready: &mut dyn FnMut(),
+    call: Call<T>,
     as_answer: fn(T) -> Answer,
 ) -> Called<Option<T>> {
     let given = Given::of(&context);
     let recorder = Arc::new(Recorder::new(Arc::clone(&context.files)));
     context.files = Arc::clone(&recorder) as Arc<dyn Files>;
-    let called = once(guest, sandboxes, context, call);
+    let called = once(guest, sandboxes, context, ready, call);
     let (looks, cut) = recorder.take();
     let recording = Recording {
         step,

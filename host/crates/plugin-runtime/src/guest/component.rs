@@ -144,7 +144,14 @@ impl Kind for Linked {
         }
     }
 
-    fn call(&self, sandboxes: &Sandboxes, step: Step, job: CallContext) -> Ran {
+    fn call(
+        &self,
+        sandboxes: &Sandboxes,
+        step: Step,
+        job: CallContext,
+        ready: &mut dyn FnMut(),
+    ) -> Ran {
+        ready();
         let view = View::new(Some(job), step.word(), &sandboxes.limits).with(self.granted);
         let left = self.enter(sandboxes, view, |inside| self.exports.call(inside, step));
         Ran {

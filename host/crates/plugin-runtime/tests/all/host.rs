@@ -48,6 +48,7 @@ impl Host {
             replay_gate: false,
             compiler: Compiler::InProcess,
             grants: Grants::default(),
+            extism: None,
             rescan: Duration::from_secs(3600),
         };
         change(&mut config);

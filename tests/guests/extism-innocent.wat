@@ -1,0 +1,18 @@
+;; Extism: asks for one task; in validate it reads a.txt through the host and logs.
+(import "extism:host/user" "job_read" (func $job_read (param i64) (result i64)))
+(import "extism:host/env" "log_info" (func $log_info (param i64)))
+(func (export "prompt") (result i32) (call $say (i32.const 1024)) (i32.const 0))
+(func (export "validate") (result i32) (local $answer i64)
+  (local.set $answer (call $job_read (call $put (i32.const 1152))))
+  ;; {"ok":"aGVsbG8="} begins its bytes at 7, and has 17 of all.
+  (if (i64.ne (call $length (local.get $answer)) (i64.const 17)) (then unreachable))
+  (if (i32.ne (call $load_u8 (i64.add (local.get $answer) (i64.const 7))) (i32.const 97)) (then unreachable))
+  (call $log_info (call $put (i32.const 1280)))
+  (call $say (i32.const 1216))
+  (i32.const 0))
+(func (export "self_test") (result i32) (call $say (i32.const 1344)) (i32.const 0))
+(data (i32.const 1024) "{\"ok\":[{\"name\":\"make\",\"prompt\":\"Make it.\"}]}\00")
+(data (i32.const 1152) "{\"path\":\"a.txt\",\"offset\":0,\"length\":100}\00")
+(data (i32.const 1216) "{\"ok\":{\"decision\":\"accept\",\"message\":\"hello\"}}\00")
+(data (i32.const 1280) "read a.txt\00")
+(data (i32.const 1344) "{\"ok\":null}\00")

@@ -1,0 +1,18 @@
+;; Extism: looks for anything that WASI preview 1 gives: environment, arguments, a folder.
+(import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+(func (export "prompt") (result i32)
+  (if (call $environ (i32.const 2048) (i32.const 2052)) (then unreachable))
+  (if (call $args (i32.const 2056) (i32.const 2060)) (then unreachable))
+  (if (i32.or (i32.load (i32.const 2048)) (i32.load (i32.const 2056))) (then unreachable))
+  (if (i32.eqz (call $prestat (i32.const 3) (i32.const 2064))) (then unreachable))
+  (if (call $random (i32.const 2072) (i32.const 8)) (then unreachable))
+  ;; Into the pipe to the host, if there were a way.
+  (i32.store (i32.const 2080) (i32.const 1024))
+  (i32.store (i32.const 2084) (i32.const 9))
+  (drop (call $write (i32.const 1) (i32.const 2080) (i32.const 1) (i32.const 2088)))
+  (call $say (i32.const 1024)) (i32.const 0))
+(data (i32.const 1024) "{\"ok\":[]}\00")
