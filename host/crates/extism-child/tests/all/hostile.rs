@@ -112,7 +112,7 @@ async fn each_harms_its_own_call_only() {
         .unwrap();
     assert_eq!(
         (innocent.kind.as_str(), innocent.interface.as_str()),
-        ("extism", "0.9.0")
+        ("extism", "0.9.1")
     );
     assert_eq!((innocent.calls, innocent.faults), (CALLED.len() as u64, 0));
 }
