@@ -149,7 +149,7 @@ impl Plugins {
             fetching: Mutex::new(()),
         });
         inner.take_holds().await;
-        let pending = inner.look().await;
+        let pending = inner.first_looks().await;
         tokio::spawn(watch::run(Arc::downgrade(&inner), noticed, rescan, pending));
         Ok(Self { inner })
     }

@@ -1,6 +1,7 @@
 //! One look through the folders: what landed is compiled and tried, and what passes is swapped in
 //! by one pointer store. It never unloads what serves for something that doesn't pass.
 
+use super::watch::SETTLING;
 use super::{Inner, Looking, PluginChange, now};
 use crate::admit::{FileName, admit};
 use crate::folder::{Look, Place};
@@ -8,8 +9,11 @@ use crate::guest::Guest;
 use futures_util::StreamExt as _;
 use pipeline::{Digest, RefusedFile};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 
+/// For how long a start waits for files to settle: a quiet one does from one look to the next.
+const FIRST_LOOKS: Duration = Duration::from_secs(1);
 /// Files that are compiled and tried at once.
 const AT_ONCE: usize = 2;
 
@@ -30,6 +34,19 @@ enum Judged {
 }
 
 impl Inner {
+    /// What lies in the folders serves from the first job on, also where it has just been put
+    /// there; a file that is still being written isn't waited for. Whether there is one.
+    pub(super) async fn first_looks(self: &Arc<Self>) -> bool {
+        let mut pending = self.look().await;
+        // Compiling what is there may have taken longer than any wait.
+        let begin = Instant::now();
+        while pending && begin.elapsed() < FIRST_LOOKS {
+            tokio::time::sleep(SETTLING).await;
+            pending = self.look().await;
+        }
+        pending
+    }
+
     /// One look through all folders; whether some file hasn't settled.
     pub(super) async fn look(self: &Arc<Self>) -> bool {
         let mut looking = Arc::clone(&self.looking).lock_owned().await;

@@ -107,6 +107,8 @@ fn every_guest_has_its_row_and_every_row_its_guest() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             Some(name.strip_suffix(".wat")?.to_owned())
         })
+        // Those have a table of their own, in `extism-child`.
+        .filter(|name| !name.starts_with("extism-"))
         .collect();
     let of_files = HOSTILE
         .iter()
