@@ -110,36 +110,6 @@ impl Archive for PluginMemory {
     }
 }
 
-/// No memory at all, for a file that is only looked at.
-pub(crate) struct NoMemory;
-
-#[async_trait]
-impl Archive for NoMemory {
-    async fn put(&self, _file: &str, _pin: &PluginPin, _bytes: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn get(&self, _digest: &Digest) -> Result<Option<Vec<u8>>, String> {
-        Ok(None)
-    }
-
-    async fn history(&self, _file: &str) -> Result<Vec<PluginPin>, String> {
-        Ok(Vec::new())
-    }
-
-    async fn forget(&self, _file: &str) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn holds(&self) -> Result<Vec<PluginHold>, String> {
-        Ok(Vec::new())
-    }
-
-    async fn calls(&self, _name: &str) -> Result<Vec<RecordedCall>, String> {
-        Ok(Vec::new())
-    }
-}
-
 fn told(error: StoreError) -> String {
     error.to_string()
 }

@@ -7,7 +7,9 @@ use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
-use plugin_runtime::{Archive, CallLimits, Compiler, Config, ExtismChild, Grants, Plugins};
+use plugin_runtime::{
+    Archive, CallLimits, Compiler, Config, ExtismChild, Grants, NoArchive, Plugins,
+};
 use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -83,9 +85,9 @@ pub(crate) async fn plugins(
 }
 
 /// Plugins that are only looked at: nothing is watched, and nothing serves.
-pub(crate) async fn examiner(scratch: &Path, archive: Arc<dyn Archive>) -> Result<Plugins> {
+pub(crate) async fn examiner(scratch: &Path) -> Result<Plugins> {
     let config = sandbox(scratch.join("compiled"))?;
-    Plugins::open(config, archive)
+    Plugins::open(config, Arc::new(NoArchive))
         .await
         .context("the sandbox of plugins")
 }

@@ -4,7 +4,7 @@
 use crate::cli::{Plugin, PluginFile, PluginName, PluginTest};
 use crate::client::Client;
 use crate::commands::FAILED;
-use crate::{adapters, parts, show};
+use crate::{parts, show};
 use anyhow::{Context, Result, bail};
 use pipeline::PlannedTask;
 use plugin_runtime::{Answer, Recording, Served, Trial, TrialOutcome};
@@ -70,7 +70,7 @@ async fn examined(file: &Path, scratch: &Path) -> Result<Served> {
     let name = file.file_name().and_then(|name| name.to_str());
     let name = name.with_context(|| format!("{} isn't a file's name", file.display()))?;
     let wasm = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let plugins = parts::examiner(scratch, std::sync::Arc::new(adapters::NoMemory)).await?;
+    let plugins = parts::examiner(scratch).await?;
     let served = plugins.examine(name, wasm).await;
     served.map_err(|reason| anyhow::anyhow!("{name} {reason}"))
 }

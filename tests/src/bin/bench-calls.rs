@@ -13,14 +13,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use pipeline::{
-    Digest, FileEntry, JobId, PlannedTask, PluginHold, PluginLimits, PluginPin, PluginReq,
-    RecordedCall,
-};
+use pipeline::{FileEntry, JobId, PlannedTask, PluginLimits, PluginReq};
 use plugin_runtime::{
-    Archive, CallContext, CallLimits, Called, Compiler, Config, Files, Grants, Plugins, ReadError,
-    Served,
+    CallContext, CallLimits, Called, Compiler, Config, Files, Grants, NoArchive, Plugins,
+    ReadError, Served,
 };
 use serde_json::{Value, json};
 use tests::bench::{Row, Times, place, print, say};
@@ -129,7 +125,7 @@ impl<'a> Ours<'a> {
             version: None,
         };
         let (plugins, served) = runtime.block_on(async {
-            let plugins = Plugins::open(config, Arc::new(NoMemory)).await.unwrap();
+            let plugins = Plugins::open(config, Arc::new(NoArchive)).await.unwrap();
             plugins.settled().await;
             let served = plugins.resolve(&idea, None).await;
             let served =
@@ -214,35 +210,6 @@ fn context() -> CallContext {
 fn built_in() -> PathBuf {
     let place = place("GANTRY_TEST_PLUGINS");
     place.expect("`cargo xtask bench` names the plugins").into()
-}
-
-struct NoMemory;
-
-#[async_trait]
-impl Archive for NoMemory {
-    async fn put(&self, _: &str, _: &PluginPin, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn get(&self, _: &Digest) -> Result<Option<Vec<u8>>, String> {
-        Ok(None)
-    }
-
-    async fn history(&self, _: &str) -> Result<Vec<PluginPin>, String> {
-        Ok(Vec::new())
-    }
-
-    async fn forget(&self, _: &str) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn holds(&self) -> Result<Vec<PluginHold>, String> {
-        Ok(Vec::new())
-    }
-
-    async fn calls(&self, _: &str) -> Result<Vec<RecordedCall>, String> {
-        Ok(Vec::new())
-    }
 }
 
 struct NoFiles;

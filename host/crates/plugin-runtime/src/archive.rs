@@ -25,3 +25,34 @@ pub trait Archive: Send + Sync {
     /// Recorded calls of a plugin, the newest first.
     async fn calls(&self, name: &str) -> Result<Vec<RecordedCall>, String>;
 }
+
+/// No memory at all, for plugins that are only looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct NoArchive;
+
+#[async_trait]
+impl Archive for NoArchive {
+    async fn put(&self, _file: &str, _pin: &PluginPin, _bytes: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn get(&self, _digest: &Digest) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+
+    async fn history(&self, _file: &str) -> Result<Vec<PluginPin>, String> {
+        Ok(Vec::new())
+    }
+
+    async fn forget(&self, _file: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn holds(&self) -> Result<Vec<PluginHold>, String> {
+        Ok(Vec::new())
+    }
+
+    async fn calls(&self, _name: &str) -> Result<Vec<RecordedCall>, String> {
+        Ok(Vec::new())
+    }
+}

@@ -40,7 +40,7 @@ pub mod wire;
 
 mod fuzzing;
 
-pub use archive::Archive;
+pub use archive::{Archive, NoArchive};
 pub use call::{CallContext, Called, Files, ReadError};
 pub use compile::compile_child;
 pub use error::PluginError;

@@ -5,7 +5,7 @@
 use crate::wire::{base64_bytes, to_base64};
 use crate::{CallContext, Files, ReadError, Step};
 use pipeline::{
-    Digest, FileEntry, JobId, Outcome, PlannedTask, PluginLimits, SitePlan, StepError, Verdict,
+    FileEntry, JobId, Outcome, PlannedTask, PluginLimits, SitePlan, StepError, Verdict,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,11 +120,6 @@ impl Recording {
     /// form.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
-    }
-
-    /// Of its content.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.to_bytes())
     }
 }
 
