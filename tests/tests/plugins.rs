@@ -119,6 +119,45 @@ async fn a_plugin_that_is_dropped_answers_the_next_phase_and_not_the_one_under_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn plugins_from_other_languages_replace_a_built_in_one_on_a_running_host() {
+    let test = "plugins_from_other_languages_replace_a_built_in_one_on_a_running_host";
+    let Some(parts) = Parts::of(test, &[Part::Foreign]) else {
+        return;
+    };
+    // What compiles comes last on a machine that is busy with other tests, and Python's is large.
+    let compiled = DEADLINE * 3;
+    let host = Host::start(Setup::demo()).await;
+    let client = host.client();
+    let said_by = |job: &Value| {
+        let idea = &attempts(job, "idea")[0];
+        [&idea["plugin"]["version"], &idea["message"]].map(|it| it.as_str().unwrap().to_owned())
+    };
+    let job = client.succeeded(&client.submit("bees").await).await;
+    let [built_in, _] = said_by(&job);
+    for language in ["javascript", "extism", "python"] {
+        let version = format!("1.0.0+{language}");
+        assert_ne!(version, built_in);
+        let from = Path::new(&parts.place(Part::Foreign)).join(format!("idea-{language}.wasm"));
+        let mut news = client.stream("/api/events", "").await;
+        drop_plugin(&host, "idea.wasm", &fs::read(from).unwrap());
+        let answer = news
+            .find(compiled, |event| {
+                matches!(event.name.as_str(), "plugin.loaded" | "plugin.refused")
+            })
+            .await;
+        assert_eq!(answer.name, "plugin.loaded", "{answer:?}");
+        assert_eq!(answer.data["data"]["version"], version.as_str());
+
+        let job = client.succeeded(&client.submit("bees").await).await;
+        let [by, message] = said_by(&job);
+        assert_eq!(by, version, "{job:#}");
+        let who = message.strip_prefix("idea.json is complete, says ");
+        assert_eq!(who.map(str::to_lowercase).as_deref(), Some(language));
+        assert_ne!(job["site"], Value::Null, "the other phases went on from it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_is_refused_with_a_reason_and_the_old_plugin_serves() {
     let host = Host::start(Setup::demo()).await;
     let client = host.client();

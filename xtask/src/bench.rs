@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::clone;
 use crate::parts::postgres::Disk;
-use crate::parts::wasm::Wasm;
 use crate::plugins::build_with;
 use crate::process::{start, wait};
 use crate::term::{say, table};
@@ -149,8 +148,8 @@ fn measure(name: &str, parts: &Parts) -> Result<Vec<Row>> {
     serde_json::from_str(&said).with_context(|| format!("bench-{name} printed no rows"))
 }
 
-/// Builds `tests/peers/extism`, a workspace of its own, and gives the folder with its program
-/// and its guest.
+/// Builds `tests/peers/extism`, a workspace of its own, and gives the folder with its
+/// program.
 fn extism() -> Result<PathBuf> {
     let folder = clone::root().join("tests/peers/extism");
     let target = clone::target()?.join("peers");
@@ -162,18 +161,7 @@ fn extism() -> Result<PathBuf> {
             .arg("--target-dir")
             .arg(&target),
     )?;
-    let wasm = Wasm::find()?;
-    let mut cargo = wasm.cargo_rustc()?;
-    cargo
-        .arg("--locked")
-        .arg("--manifest-path")
-        .arg(folder.join("guest/Cargo.toml"));
-    build_with("Extism's guest", &mut cargo)?;
-    let built = target.join("release");
-    let guest = built.join("extism-guest.wasm");
-    fs::copy(wasm.module("extism-guest")?, &guest)
-        .with_context(|| format!("{}", guest.display()))?;
-    Ok(built)
+    Ok(target.join("release"))
 }
 
 fn rows_table(name: &str, rows: &[Row]) -> String {

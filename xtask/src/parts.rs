@@ -6,6 +6,7 @@ mod apt;
 pub(crate) mod chromium;
 pub(crate) mod claude;
 pub(crate) mod docker;
+pub(crate) mod languages;
 pub(crate) mod postgres;
 pub(crate) mod wasm;
 
@@ -80,13 +81,19 @@ fn version_of(program: &Path) -> Result<String> {
     Ok(said.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// Installs one npm package at one version into `folder`, if it isn't there already, and
-/// gives the folder `node_modules`.
-fn npm_install(folder: &Path, package: &str, version: &str) -> Result<PathBuf> {
+/// Installs npm packages, each a name and a version, into `folder`, if they aren't there
+/// already, and gives the folder `node_modules`.
+fn npm_install(folder: &Path, packages: &[(&str, &str)]) -> Result<PathBuf> {
     let modules = folder.join("node_modules");
-    if installed_version(&modules.join(package)).as_deref() == Some(version) {
+    let is_there = |(package, version): &(&str, &str)| {
+        installed_version(&modules.join(package)).as_deref() == Some(*version)
+    };
+    if packages.iter().all(is_there) {
         return Ok(modules);
     }
+    let packages = packages
+        .iter()
+        .map(|(name, version)| format!("{name}@{version}"));
     let npm = on_path(&["npm"]).context("there is no npm on PATH")?;
     let mut install = Command::new(npm);
     install
@@ -98,7 +105,7 @@ fn npm_install(folder: &Path, package: &str, version: &str) -> Result<PathBuf> {
             "--prefix",
         ])
         .arg(folder)
-        .arg(format!("{package}@{version}"));
+        .args(packages);
     std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
     quiet(&mut install, INSTALL_LIMIT)?;
     Ok(modules)

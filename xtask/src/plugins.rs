@@ -1,6 +1,8 @@
 //! Builds the built-in plugins, and the tests' guests, into components. It doesn't load
 //! one: what a component must be, the host checks.
 
+pub(crate) mod foreign;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

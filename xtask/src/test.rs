@@ -19,10 +19,11 @@ use crate::clone;
 use crate::parts::chromium::{Chromium, Playwright};
 use crate::parts::claude::Claude;
 use crate::parts::docker::{COMPOSE_HOST_IMAGE, Compose, Docker, WORKER_IMAGE};
+use crate::parts::languages::{JavaScript, Python};
 use crate::parts::postgres::{Disk, Postgres};
 use crate::parts::wasm::Wasm;
 use crate::parts::{Missing, Part};
-use crate::plugins;
+use crate::plugins::{self, foreign};
 use crate::process::{check, start, wait};
 use crate::term::{say, table};
 
@@ -62,6 +63,7 @@ impl Parts {
         parts.add("GANTRY_TEST_GUESTS", &plugins::build_guests(&wasm)?);
         parts.found.push(wasm.part().clone());
         check()?;
+        parts.get_foreign(&wasm)?;
         if let Some(postgres) = parts.keep(Postgres::start(disk), |it| &it.part)? {
             parts.env.push(("TEST_DATABASE_URL", postgres.url.clone()));
             parts.postgres = Some(postgres);
@@ -78,6 +80,17 @@ impl Parts {
             parts.add("GANTRY_TEST_PLAYWRIGHT", &playwright.modules);
         }
         Ok(parts)
+    }
+
+    /// The plugins that neither Rust nor the SDK made, and what makes them.
+    fn get_foreign(&mut self, wasm: &Wasm) -> Result<()> {
+        let python = self.keep(Python::find(), |it| &it.part)?;
+        let javascript = self.keep(JavaScript::find(), |it| &it.part)?;
+        if let (Some(python), Some(javascript)) = (python, javascript) {
+            let folder = foreign::build(&python, &javascript, wasm)?;
+            self.add("GANTRY_TEST_FOREIGN", &folder);
+        }
+        Ok(())
     }
 
     fn get_docker(&mut self, claude: Option<&Claude>) -> Result<()> {

@@ -20,6 +20,8 @@ pub enum Part {
     Playwright,
     /// The guests of `tests/guests`, as components.
     Guests,
+    /// The plugins of `tests/foreign`, from Python, from JavaScript and for Extism.
+    Foreign,
     /// Docker Compose, with the images that `docker-compose.yml` names.
     Compose,
 }
@@ -33,6 +35,7 @@ impl Part {
             Self::Chromium => "GANTRY_TEST_CHROMIUM",
             Self::Playwright => "GANTRY_TEST_PLAYWRIGHT",
             Self::Guests => "GANTRY_TEST_GUESTS",
+            Self::Foreign => "GANTRY_TEST_FOREIGN",
             Self::Compose => "GANTRY_TEST_COMPOSE",
         }
     }
@@ -45,6 +48,7 @@ impl Part {
             Self::Chromium => "names no browser",
             Self::Playwright => "names no folder with playwright-core",
             Self::Guests => "names no folder of guests",
+            Self::Foreign => "names no folder of plugins in other languages",
             Self::Compose => "names no Docker Compose",
         }
     }

@@ -47,7 +47,7 @@ impl Playwright {
     /// Finds the driver, or has npm bring it.
     pub(crate) fn find() -> Result<Self, Missing> {
         let found = clone::kept()
-            .and_then(|kept| npm_install(&kept.join("node"), DRIVER, DRIVER_VERSION))
+            .and_then(|kept| npm_install(&kept.join("node"), &[(DRIVER, DRIVER_VERSION)]))
             .map_err(|why| {
                 Missing::new(
                     "Playwright",

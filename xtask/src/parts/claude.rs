@@ -61,7 +61,7 @@ fn find(wanted: &str) -> Result<Claude> {
             program,
         });
     }
-    let modules = npm_install(&clone::kept()?.join("claude"), PACKAGE, wanted)?;
+    let modules = npm_install(&clone::kept()?.join("claude"), &[(PACKAGE, wanted)])?;
     let program = modules.join(".bin/claude");
     let version = version_of(&program)?;
     if !is_wanted(&version) {

@@ -38,7 +38,8 @@ pub struct CallLimits {
     pub log_line_bytes: usize,
     /// Bytes of a plugin's file.
     pub file_bytes: u64,
-    /// Wall-clock time of compiling one file.
+    /// Processor time of compiling one file, over all threads; in whole seconds, at least one.
+    /// By the clock it may take [`Self::compile_wall_time`].
     pub compile_time: Duration,
     /// Bytes of address space of the process that compiles one file.
     pub compile_memory_bytes: u64,
@@ -95,6 +96,12 @@ impl CallLimits {
             },
             ..self.clone()
         }
+    }
+
+    /// Wall-clock time of compiling one file: more than its processor time, since whoever compiles
+    /// comes last on a busy machine.
+    pub fn compile_wall_time(&self) -> Duration {
+        self.compile_time.saturating_mul(4)
     }
 
     /// What one call's memories may have at most, whatever its pipeline asks for.

@@ -46,7 +46,7 @@ pub(super) fn compile(
         (Some((code, reason)), Ok(status)) => outcome(status, code, &reason, limits),
         (None, _) => Err(format!(
             "took longer than {:?} to compile",
-            limits.compile_time
+            limits.compile_wall_time()
         )),
         (_, Err(error)) => Err(format!("couldn't be compiled: {error}")),
     }
@@ -54,7 +54,7 @@ pub(super) fn compile(
 
 /// What the child said on both outputs; none where its time is over.
 fn talk(child: &mut Child, wasm: &[u8], limits: &CallLimits) -> Option<(Vec<u8>, Vec<u8>)> {
-    let until = Instant::now() + limits.compile_time;
+    let until = Instant::now() + limits.compile_wall_time();
     let (input, output, errors) = (
         child.stdin.take()?,
         child.stdout.take()?,
@@ -119,7 +119,7 @@ fn outcome(
     let time = limits.compile_time;
     tracing::debug!(%status, reason, "the compiler of a plugin died");
     Err(format!(
-        "couldn't be compiled within {memory} and {time:?}: the compiler ended with {status}"
+        "couldn't be compiled within {memory} and {time:?} of a processor's time: the compiler ended with {status}"
     ))
 }
 
@@ -131,11 +131,9 @@ struct Header {
 
 impl Header {
     fn of(limits: &CallLimits) -> Self {
-        // Two threads of a child may both be busy for the whole time.
-        let cpu = limits.compile_time.as_secs().saturating_mul(2);
         Self {
             memory_bytes: limits.compile_memory_bytes,
-            cpu_seconds: cpu.max(1),
+            cpu_seconds: limits.compile_time.as_secs().max(1),
         }
     }
 

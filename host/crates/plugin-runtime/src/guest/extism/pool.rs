@@ -218,7 +218,7 @@ impl Pool {
     /// A new child, locked, with the plug-in compiled.
     fn start(&self) -> Result<Child, Unready> {
         let limits = &self.limits;
-        let until = Instant::now() + limits.compile_time;
+        let until = Instant::now() + limits.compile_wall_time();
         let mut child = self.nursery.spawn().map_err(|error| {
             Unready::NoRoom(format!(
                 "a process for Extism plug-ins doesn't start: {error}"
@@ -227,7 +227,7 @@ impl Pool {
         let broken = |broken: Broken, child: &mut Child| match broken {
             Broken::Time => Unready::Refused(format!(
                 "took longer than {:?} to compile",
-                limits.compile_time
+                limits.compile_wall_time()
             )),
             Broken::Gone => Unready::Refused(format!(
                 "couldn't be compiled within {}: its process ended with {}",
