@@ -20,7 +20,7 @@ use crate::test::Parts;
 
 const BENCH_LIMIT: Duration = Duration::from_secs(4 * 3600);
 /// The benchmark that has Extism for a peer.
-const WITH_EXTISM: &str = "calls";
+const WITH_EXTISM: &str = "plugins";
 
 /// Of `cargo xtask bench`.
 #[derive(Args)]

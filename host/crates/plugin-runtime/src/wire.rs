@@ -20,7 +20,7 @@ pub const HEAD_BYTES: usize = 64 << 10;
 pub const TEXT_BYTES: usize = 4 << 10;
 
 /// What a child must keep to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChildLimits {
     /// Bytes of each memory, and of all memories together that a call may grow by.

@@ -1,4 +1,4 @@
-//! Extism as a peer of `bench-calls`: does calls on request, over lines, so that its rounds and
+//! Extism as a peer of `bench-plugins`: does calls on request, over lines, so that its rounds and
 //! ours can take turns. It judges no figure.
 //!
 //! `extism-peer GUEST.wasm`; the first line in is the job, and the first line out what the guest

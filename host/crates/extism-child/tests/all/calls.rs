@@ -45,6 +45,33 @@ async fn nothing_is_remembered_between_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pipelines_memory_is_the_limit_of_its_calls_and_of_no_others() {
+    let (host, processes) = host(|_| {}).await;
+    host.drop_in("extism-eats-memory.wasm", &plugin("eats-memory"))
+        .await;
+    host.drop_in("extism-innocent.wasm", &plugin("innocent"))
+        .await;
+    let small = || {
+        let mut job = job();
+        job.limits.memory = Some(8 << 20);
+        job
+    };
+    let eats = host.served("extism-eats-memory").await;
+    let innocent = host.served("extism-innocent").await;
+    for _ in 0..2 {
+        let fault = |called: Result<_, StepError>| called.err().unwrap().to_string();
+        let ended = fault(eats.prompt(small()).await.result);
+        assert!(ended.contains("used more than 8 MiB of memory"), "{ended}");
+        let ended = fault(eats.prompt(job()).await.result);
+        assert!(ended.contains("used more than 64 MiB of memory"), "{ended}");
+        assert!(innocent.prompt(small()).await.result.is_ok());
+        assert!(innocent.prompt(job()).await.result.is_ok());
+    }
+    // One for each of the innocent one's limits; the other's died with its calls.
+    assert_eq!(processes.pids().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unavailable_is_no_fault() {
     let (host, _) = host(|_| {}).await;
     host.drop_in("extism-says-error.wasm", &plugin("says-error"))

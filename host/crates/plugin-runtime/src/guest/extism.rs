@@ -40,8 +40,8 @@ impl Extism {
         wasm: &[u8],
         steps: Steps,
     ) -> Result<Self, String> {
-        let pool = Pool::new(nursery, limits.clone(), wasm.into(), form::functions(steps));
-        match pool.take() {
+        let pool = Pool::new(nursery, wasm.into(), form::functions(steps));
+        match pool.take(limits) {
             Ok(lent) => lent.give_back(),
             Err(Unready::Refused(why)) => return Err(why),
             Err(Unready::NoRoom(why)) => return Err(format!("couldn't be loaded: {why}")),
@@ -57,14 +57,13 @@ impl Extism {
         ready: &mut dyn FnMut(),
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Left<T> {
-        let mut lent = match self.pool.take() {
+        let limits = &view.limits().clone();
+        let mut lent = match self.pool.take(limits) {
             Ok(lent) => lent,
             Err(Unready::NoRoom(why)) => return Left::nothing(Ended::NoRoom(why)),
             Err(Unready::Refused(why)) => return Left::nothing(Ended::Trap(why)),
         };
         ready();
-        // Its pipeline's, but for what its child is started with: memory and tables.
-        let limits = &view.limits().clone();
         let until = Instant::now() + limits.call_time;
         let said = shapes::input(&view)
             .and_then(|input| talk(&mut lent.child, function, &input, &mut view, limits, until));

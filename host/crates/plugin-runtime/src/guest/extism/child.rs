@@ -1,7 +1,7 @@
 //! One child process, from this side: frames over its two pipes with a deadline on each, and its
 //! end. What is said in them isn't looked at here.
 
-use crate::wire::{self, FromChild, ToChild};
+use crate::wire::{self, ChildLimits, FromChild, ToChild};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
@@ -25,6 +25,8 @@ pub(super) struct Child {
     pub(super) calls: u32,
     /// Since when it has nothing to do.
     pub(super) idle_since: Instant,
+    /// What it was told to keep to, for as long as it lives; none before.
+    pub(super) limits: Option<ChildLimits>,
 }
 
 /// Why a child can't be talked to any more.
@@ -67,6 +69,7 @@ impl Child {
             output,
             calls: 0,
             idle_since: Instant::now(),
+            limits: None,
         };
         for pipe in [child.input.as_fd(), child.output.as_fd()] {
             fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;

@@ -119,7 +119,6 @@ pub(super) enum Unready {
 /// The children of one plug-in.
 pub(super) struct Pool {
     nursery: Arc<Nursery>,
-    limits: CallLimits,
     wasm: Arc<[u8]>,
     functions: Vec<String>,
     children: Mutex<Children>,
@@ -131,6 +130,20 @@ struct Children {
     idle: Vec<Child>,
     /// Those, and those that are lent or on their way.
     live: usize,
+}
+
+impl Children {
+    /// The idle child with these limits that was busy last.
+    fn idle_with(&mut self, limits: &ChildLimits) -> Option<Child> {
+        let fits = |child: &Child| child.limits.as_ref() == Some(limits);
+        let at = self.idle.iter().rposition(fits)?;
+        Some(self.idle.remove(at))
+    }
+}
+
+/// None, and the child is ended, where it is too old or gone.
+fn still_there(mut child: Child) -> Option<Child> {
+    (!is_old(&child) && child.is_there()).then_some(child)
 }
 
 /// A child for one call. It is ended with this, unless it is given back.
@@ -158,13 +171,11 @@ impl Drop for Place<'_> {
 impl Pool {
     pub(super) fn new(
         nursery: &Arc<Nursery>,
-        limits: CallLimits,
         wasm: Arc<[u8]>,
         functions: Vec<String>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             nursery: Arc::clone(nursery),
-            limits,
             wasm,
             functions,
             children: Mutex::new(Children::default()),
@@ -174,30 +185,37 @@ impl Pool {
         pool
     }
 
-    /// A child that has the plug-in compiled: an idle one, a new one, or the next that is free.
-    pub(super) fn take(&self) -> Result<Lent<'_>, Unready> {
-        let until = Instant::now() + self.limits.compile_time;
+    /// A child that keeps to these limits and has the plug-in compiled: an idle one, a new one, or
+    /// the next that is free.
+    pub(super) fn take(&self, limits: &CallLimits) -> Result<Lent<'_>, Unready> {
+        let wanted = child_limits(limits);
+        let until = Instant::now() + limits.compile_time;
         let mut children = lock(&self.children);
         loop {
-            while let Some(mut child) = children.idle.pop() {
+            while let Some(child) = children.idle_with(&wanted) {
                 let place = Place(Some(self));
                 drop(children);
-                if !is_old(&child) && child.is_there() {
+                if let Some(child) = still_there(child) {
                     return Ok(Lent {
                         pool: self,
                         place,
                         child,
                     });
                 }
-                drop(child);
                 drop(place);
                 children = lock(&self.children);
             }
-            if children.live < MOST {
-                children.live += 1;
+            // One that keeps to another pipeline's limits makes room.
+            let makes_room = match children.live < MOST {
+                true => None,
+                false => children.idle.pop(),
+            };
+            if children.live < MOST || makes_room.is_some() {
+                children.live += usize::from(makes_room.is_none());
                 drop(children);
                 let place = Place(Some(self));
-                let child = self.start()?;
+                drop(makes_room);
+                let child = self.start(limits, wanted)?;
                 return Ok(Lent {
                     pool: self,
                     place,
@@ -216,8 +234,7 @@ impl Pool {
     }
 
     /// A new child, locked, with the plug-in compiled.
-    fn start(&self) -> Result<Child, Unready> {
-        let limits = &self.limits;
+    fn start(&self, limits: &CallLimits, told: ChildLimits) -> Result<Child, Unready> {
         let until = Instant::now() + limits.compile_wall_time();
         let mut child = self.nursery.spawn().map_err(|error| {
             Unready::NoRoom(format!(
@@ -236,8 +253,11 @@ impl Pool {
             )),
             other => Unready::NoRoom(format!("its process doesn't start well: {other:?}")),
         };
-        match self.load(&mut child, until) {
-            Ok(FromChild::Loaded) => Ok(child),
+        match self.load(&mut child, &told, until) {
+            Ok(FromChild::Loaded) => {
+                child.limits = Some(told);
+                Ok(child)
+            }
             Ok(FromChild::Refused { why }) => Err(Unready::Refused(why)),
             Ok(other) => {
                 let nonsense = Broken::Nonsense(format!("{other:?} at its start"));
@@ -247,8 +267,13 @@ impl Pool {
         }
     }
 
-    fn load(&self, child: &mut Child, until: Instant) -> Result<FromChild, Broken> {
-        let start = ToChild::Start(child_limits(&self.limits));
+    fn load(
+        &self,
+        child: &mut Child,
+        limits: &ChildLimits,
+        until: Instant,
+    ) -> Result<FromChild, Broken> {
+        let start = ToChild::Start(limits.clone());
         child.send(&start, &[], until)?;
         let (head, _) = child.receive(0, until)?;
         let FromChild::Ready { missing } = head else {
