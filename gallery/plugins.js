@@ -11,7 +11,11 @@ const REFRESH_MS = 15_000;
 
 export function pluginsView(root, { signal }) {
   const body = h("div", { class: "stack" });
-  const said = h("p", { class: "said", role: "alert" });
+  const said = h("p", { class: "notice said", "data-tone": "warn", role: "alert", hidden: true });
+  const tell = (text) => {
+    said.textContent = text;
+    said.hidden = text === "";
+  };
   root.append(heading("Plugins"), said, body);
   show(body, loading());
 
@@ -20,7 +24,7 @@ export function pluginsView(root, { signal }) {
       const { items = [], refused = [] } = await call("GET", "/api/plugins", { signal });
       show(body,
         refused.length > 0 && refusals(refused),
-        items.length ? h("ul", { class: "plugins", "data-key": "plugins" }, items.map(card)) : none());
+        items.length ? h("ul", { class: "plugins", "data-key": "plugins" }, items.map((item) => card(item, items))) : none());
     } catch (error) {
       if (!isGone(error)) show(body, failure(error));
     }
@@ -37,13 +41,13 @@ export function pluginsView(root, { signal }) {
   root.addEventListener("click", async (event) => {
     if (event.target.closest("[data-act=again]")) return load();
     const button = event.target.closest("button[data-act]");
-    if (!button) return;
+    if (!button || !confirm(button.dataset.asks)) return;
     button.disabled = true;
     try {
       await call("POST", `/api/plugins/${button.dataset.plugin}/${button.dataset.act}`, { signal });
-      said.textContent = "";
+      tell("");
     } catch (error) {
-      if (!isGone(error)) said.textContent = error.message;
+      if (!isGone(error)) tell(error.message);
       button.disabled = false;
     }
     refresh();
@@ -65,7 +69,7 @@ function refusals(refused) {
     h("dl", { class: "refusals" }, refused.map(({ file, reason }) => [h("dt", {}, h("code", {}, file)), h("dd", { class: "said" }, reason)])));
 }
 
-function card(plugin) {
+function card(plugin, all) {
   const { name, version, digest, kind, steps, state, generation, calls, faults, held } = plugin;
   const numbers = [
     ["Calls", count(calls ?? NaN)],
@@ -80,18 +84,27 @@ function card(plugin) {
     held && h("p", { class: "notice said", "data-tone": "warn" }, held),
     plugin.last_error && h("details", { "data-key": "error" }, h("summary", {}, "Last error"), h("pre", { tabindex: "0" }, plugin.last_error)),
     h("p", { class: "dim meta" }, generation !== undefined && h("span", {}, `generation ${generation}`), digest && h("code", { title: digest }, digest.replace(/^sha256:/, "").slice(0, 12)), plugin.interface && h("span", {}, `interface ${plugin.interface}`)),
-    action(plugin));
+    action(plugin, all));
 }
 
 // What a person can do about it: take back what serves, or let a held one serve again.
-function action({ name, state }) {
-  const acts = { serving: ["rollback", "Roll back"], "rolled-back": ["release", "Release"], quarantined: ["release", "Release"] };
-  const act = acts[state];
-  return act && h("p", {}, h("button", { type: "button", class: "button small", "data-act": act[0], "data-plugin": name }, act[1]));
+function action({ name, version, state }, all) {
+  const held = "Let it answer jobs again?";
+  const acts = { serving: ["rollback", rollback(name, all), "Take it away from the jobs, also from those that began with it?"], "rolled-back": ["release", "Release", held], quarantined: ["release", "Release", held] };
+  if (!acts[state]) return undefined;
+  const [act, words, asks] = acts[state];
+  return h("p", {}, h("button", { type: "button", class: "button small", "data-act": act, "data-plugin": name, "data-asks": `${name} ${version}: ${asks}` }, words));
+}
+
+// The version that would answer then, where this host has it at hand; the store may know an older one.
+function rollback(name, all) {
+  const kept = all.filter((it) => it.name === name && it.state === "kept");
+  const next = kept.sort((a, b) => b.generation - a.generation)[0];
+  return next ? `Roll back to ${next.version}` : "Roll back";
 }
 
 function none() {
   return empty("No plugin serves",
     h("p", {}, "Put a ", h("code", {}, ".wasm"), " file into the plugin folder: the next phase uses it, without a restart."),
-    h("p", { class: "dim" }, h("code", {}, "gantry plugin new NAME"), " starts one in Rust, JavaScript or Python."));
+    h("p", { class: "dim" }, "The book’s page ", h("em", {}, "Writing a phase"), " begins one, in Rust, JavaScript or Python."));
 }
