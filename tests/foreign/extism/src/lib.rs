@@ -87,7 +87,10 @@ pub fn prompt(Json(job): Json<Job>) -> FnResult<Json<Value>> {
         );
     }
     if let Some(feedback) = job.feedback {
-        let _ = write!(briefing, "\nThe last attempt was sent back:\n\n{feedback}\n");
+        let _ = write!(
+            briefing,
+            "\nThe last attempt was sent back:\n\n{feedback}\n"
+        );
     }
     let _ = write!(
         prompt,
