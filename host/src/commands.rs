@@ -8,12 +8,14 @@ use crate::cli::{Cli, Command, Pipeline};
 use crate::settings::{Layers, Settings};
 use crate::{serve, show};
 use anyhow::{Context, Result};
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// Done, or failed: what a command can end with. Wrong use is clap's status 2.
 pub(crate) const FAILED: u8 = 1;
+/// As a shell tells of a program that wrote to a pipe which nobody reads.
+const UNREAD: u8 = 141;
 
 /// Runs a command; its exit status.
 pub(crate) fn main(cli: Cli) -> ExitCode {
@@ -29,8 +31,17 @@ pub(crate) fn main(cli: Cli) -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(code) => code,
+        // Who reads no more, such as `head`, has what it wanted.
+        Err(error) if is_unread(&error) => ExitCode::from(UNREAD),
         Err(error) => complain(&error),
     }
+}
+
+/// Whether it is what printing gave; what a connection gave has its context around it.
+fn is_unread(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 #[expect(
@@ -68,7 +79,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
                 "{}: {} phases, fine",
                 spec.name,
                 spec.phases.len()
-            ));
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -7,6 +7,7 @@ use crate::data::Data;
 use crate::parts::{self, Stores};
 use crate::pipelines::Pipelines;
 use crate::settings::{Replay, Settings};
+use crate::show;
 use anyhow::{Context, Result};
 use api::{Api, ApiConfig, Secret};
 use driver::{Driver, DriverConfig, MostLimits, Parts};
@@ -72,13 +73,10 @@ async fn listen(settings: &Settings, role: Role) -> Result<Option<(TcpListener, 
     Ok(Some((listener, address)))
 }
 
-/// The line that scripts wait for.
-#[expect(
-    clippy::print_stdout,
-    reason = "scripts wait for this line; logs go to standard error"
-)]
+/// The line that scripts wait for; logs go to standard error.
 fn say_ready(address: SocketAddr) {
-    println!("gantry: ready on http://{address}");
+    // A host serves, whether or not somebody reads this.
+    let _ = show::line(&format!("gantry: ready on http://{address}"));
 }
 
 async fn drive(

@@ -1,23 +1,27 @@
-//! What a command prints: JSON as it came, or lines for people.
-#![expect(
-    clippy::print_stdout,
-    reason = "this is the place that prints for people"
-)]
+//! What a command prints: JSON as it came, or lines for people. That nobody reads it is an error
+//! like any other here.
 
 use serde_json::Value;
+use std::io::{self, Write as _};
 
 /// Prints an answer as JSON, or as `lines` says it.
-pub(crate) fn answer(json: bool, value: &Value, lines: impl Fn(&Value) -> String) {
+pub(crate) fn answer(
+    json: bool,
+    value: &Value,
+    lines: impl Fn(&Value) -> String,
+) -> io::Result<()> {
     if json {
-        println!("{value}");
+        line(&value.to_string())
     } else {
-        println!("{}", lines(value).trim_end());
+        line(lines(value).trim_end())
     }
 }
 
 /// Prints one line.
-pub(crate) fn line(text: &str) {
-    println!("{text}");
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -123,7 +127,7 @@ pub(crate) fn plugins(page: &Value) -> String {
     let mut lines = String::new();
     for plugin in items(page) {
         lines.push_str(&format!(
-            "{:14} {:8} {:10} {:.12}  {} calls, {} faults\n",
+            "{:14} {:8} {:11} {:.12}  {} calls, {} faults\n",
             text(plugin, "name"),
             text(plugin, "version"),
             text(plugin, "state"),

@@ -1,8 +1,13 @@
 //! The commands as a person and a script use them: what they print and how they end. What is
 //! wrong with what they are given is `bad_input`'s matter.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tests::harness::{Agents, Host, Said, Setup};
+use tests::harness::{Agents, Host, Said, Setup, gantry};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_from_submit_to_site() {
@@ -160,4 +165,41 @@ async fn help_examples_and_exit_statuses() {
     Said::alone(&[], &["jobs", "--server", "nonsense"])
         .await
         .expect(1, "nonsense");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_ends_a_command_without_a_word_and_not_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(gantry());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("GANTRY_DATA", folder.path().join("d"))
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped());
+        command
+    };
+    let checked = unread(&["check"]).output().unwrap();
+    assert_eq!(checked.status.code(), Some(141), "{checked:?}");
+    assert_eq!(String::from_utf8_lossy(&checked.stderr), "");
+
+    // Nobody can read its port from it.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let mut host = unread(&["serve"]).env("PORT", &port).spawn().unwrap();
+    let mut logs = BufReader::new(host.stderr.take().unwrap()).lines();
+    // It listens before it says so.
+    let begun = logs.find(|line| line.as_ref().unwrap().contains("pipeline ready"));
+    assert!(begun.is_some(), "the host ended");
+    let server = format!("http://127.0.0.1:{port}");
+    let job = ["submit", "bees", "--watch", "--server", &server];
+    Said::alone(&[], &job).await.expect(0, "succeeded");
+    kill_process(Pid::from_child(&host), Signal::TERM).unwrap();
+    assert_eq!(host.wait().unwrap().code(), Some(0));
 }

@@ -54,7 +54,7 @@ pub(crate) async fn check(args: &Check) -> Result<ExitCode> {
     }
     let all_fine = findings.0.iter().all(|finding| finding.ok);
     let answer = json!({ "ok": all_fine, "findings": findings.0 });
-    show::answer(args.json, &answer, show::findings);
+    show::answer(args.json, &answer, show::findings)?;
     Ok(if all_fine {
         ExitCode::SUCCESS
     } else {
@@ -141,12 +141,13 @@ async fn look_at_runner(settings: &Settings, stores: &parts::Stores, findings: &
     match agent.runner.check().await {
         Err(error) => findings.wrong("runner", format!("{}: {error}", about.name)),
         Ok(checked) => {
-            findings.fine(
-                "runner",
-                format!("{}: {}. {}", about.name, checked.engine, about.note),
-            );
-            for warning in checked.warnings {
-                findings.fine("runner", warning);
+            findings.fine("runner", format!("{}: {}", about.name, checked.engine));
+            let mut notes = checked.warnings;
+            if !notes.contains(&about.note) {
+                notes.insert(0, about.note);
+            }
+            for note in notes {
+                findings.fine("runner", note);
             }
         }
     }

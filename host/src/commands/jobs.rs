@@ -32,7 +32,7 @@ pub(crate) async fn submit(args: &Submit) -> Result<ExitCode> {
             job["id"].as_str().unwrap_or_default(),
             job["status"].as_str().unwrap_or_default()
         )
-    });
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn jobs(args: &Jobs) -> Result<ExitCode> {
         path.push_str(status);
     }
     let page = Client::new(&args.server)?.get(&path).await?;
-    show::answer(args.server.json, &page, show::jobs);
+    show::answer(args.server.json, &page, show::jobs)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,14 +64,14 @@ pub(crate) async fn job(args: &One) -> Result<ExitCode> {
     let job = Client::new(&args.server)?
         .get(&format!("/api/jobs/{}", args.id))
         .await?;
-    show::answer(args.server.json, &job, show::job);
+    show::answer(args.server.json, &job, show::job)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn act(args: &One, verb: &str) -> Result<ExitCode> {
     let path = format!("/api/jobs/{}/{verb}", args.id);
     let job = Client::new(&args.server)?.post(&path, &json!({})).await?;
-    show::answer(args.server.json, &job, show::job);
+    show::answer(args.server.json, &job, show::job)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,7 +96,7 @@ async fn follow(client: &Client, id: &str, server: &Server) -> Result<ExitCode> 
                     continue;
                 };
                 after = event["seq"].as_i64().unwrap_or(after);
-                show::answer(server.json, &event, show::event);
+                show::answer(server.json, &event, show::event)?;
                 let kind = event["type"].as_str().unwrap_or_default();
                 ends = matches!(kind, "job.succeeded" | "job.failed" | "job.cancelled");
             }
@@ -123,7 +123,7 @@ async fn ended(client: &Client, id: &str, server: &Server) -> Result<Option<Exit
         Some("failed" | "cancelled") => ExitCode::from(FAILED),
         _ => return Ok(None),
     };
-    show::answer(server.json, &job, show::job);
+    show::answer(server.json, &job, show::job)?;
     Ok(Some(code))
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn logs(args: &Logs) -> Result<ExitCode> {
             let lines = page["items"].as_array().cloned().unwrap_or_default();
             for line in &lines {
                 after = line["seq"].as_i64().unwrap_or(after);
-                show::answer(args.server.json, line, show::log_line);
+                show::answer(args.server.json, line, show::log_line)?;
             }
             if lines.len() < 200 {
                 break;

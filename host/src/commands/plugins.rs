@@ -17,7 +17,7 @@ pub(super) async fn run(command: Plugin) -> Result<ExitCode> {
     match command {
         Plugin::List(server) => {
             let plugins = Client::new(&server)?.get("/api/plugins").await?;
-            show::answer(server.json, &plugins, show::plugins);
+            show::answer(server.json, &plugins, show::plugins)?;
             Ok(ExitCode::SUCCESS)
         }
         Plugin::Check(args) => check(&args).await,
@@ -40,7 +40,7 @@ async fn act(args: &PluginName, act: &str) -> Result<ExitCode> {
             format!("{name} {}: {}", text(version), text(&answer["reason"]))
         }
         _ => format!("{name}: every version may answer again"),
-    });
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,7 +61,7 @@ async fn check(args: &PluginFile) -> Result<ExitCode> {
             about.interface,
             about.steps.join(", ")
         )
-    });
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,7 +101,7 @@ async fn test(args: &PluginTest) -> Result<ExitCode> {
             tried.len()
         ));
         lines
-    });
+    })?;
     match worse {
         0 => Ok(ExitCode::SUCCESS),
         _ => Ok(ExitCode::from(FAILED)),

@@ -66,7 +66,7 @@ impl Code {
                 "The body took too long to arrive",
             ),
             Self::JobRunning => (S::CONFLICT, "job-running", "The job hasn't ended"),
-            Self::WrongState => (S::CONFLICT, "wrong-state", "Not in the job's state"),
+            Self::WrongState => (S::CONFLICT, "wrong-state", "Not in this state"),
             Self::FilesElsewhere => (
                 S::CONFLICT,
                 "files-elsewhere",
