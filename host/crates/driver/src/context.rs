@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use workspace::{Folder, RelativePath, TreeLimits, WorkspaceError};
 
-/// The context of the next call of `step` for this job.
+/// The context of the next call of `step` for this job, which began `now` unless it began before.
 pub(crate) fn context(
     job: &Job,
     step: &str,
@@ -50,14 +50,19 @@ pub(crate) fn context(
         params: object(&job.params),
         settings: object(&settings),
         feedback,
-        now_ms: u64::try_from(now.as_millis()).unwrap_or(0),
+        now_ms: u64::try_from(began(job, now).as_millis()).unwrap_or(0),
         outcomes,
         files,
         record: record && job.spec.record,
     }
 }
 
-/// The same for the same call of the same job, also after a crash.
+/// When the call began: the same for the same call, also after a crash.
+fn began(job: &Job, now: Timestamp) -> Timestamp {
+    job.at.and_then(|at| at.since).unwrap_or(now)
+}
+
+/// As [`began`], for random bits.
 fn seed(job: &Job, phase: &str, attempt: u32, step: &str) -> u64 {
     let revision = job.revision;
     let digest = Digest::of(format!("{} {revision} {phase} {attempt} {step}", job.id).as_bytes());

@@ -156,6 +156,10 @@ pub struct Cursor {
     pub phase: usize,
     /// What is being done.
     pub stage: Stage,
+    /// When that began, or went on after a wait: the time that a call is told, also when a crash
+    /// makes it be called again. None where a host of before this field began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// What is being done, or is to be done next.

@@ -197,7 +197,12 @@ impl Turn<'_> {
     fn claimed(&mut self, rescued: bool) -> Option<()> {
         let first = self.job.at.is_none();
         self.job.status = Status::Running;
-        self.job.wait = None;
+        // What waited for a time to come must be told another one.
+        if self.job.wait.take().is_some()
+            && let Some(at) = &mut self.job.at
+        {
+            at.since = Some(self.now);
+        }
         if rescued {
             self.job.rescues += 1;
             if self.job.rescues > self.limits.rescues {
@@ -228,6 +233,7 @@ impl Turn<'_> {
             self.job.at = Some(Cursor {
                 phase: index,
                 stage: Stage::Deploy,
+                since: Some(self.now),
             });
             return Some(());
         }
@@ -259,6 +265,7 @@ impl Turn<'_> {
         self.job.at = Some(Cursor {
             phase: index,
             stage: Stage::Prompt,
+            since: Some(self.now),
         });
         self.tell(EventKind::PhaseStarted, Map::new());
         Some(())
@@ -359,7 +366,9 @@ impl Turn<'_> {
     }
 
     fn enter(&mut self, stage: Stage) -> Option<()> {
-        self.job.at.as_mut()?.stage = stage;
+        let at = self.job.at.as_mut()?;
+        at.stage = stage;
+        at.since = Some(self.now);
         Some(())
     }
 

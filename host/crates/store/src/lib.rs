@@ -1,8 +1,9 @@
 //! Jobs, events, logs, sites and plugins' health, in PostgreSQL or in SQLite.
 //!
 //! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs, [`PluginStore`] what
-//! both remember of plugins; [`Postgres`] and [`Sqlite`] are all three. What each call means, races included, is said once: by the conformance
-//! suite in `tests/`. Nothing here decides what follows from an input: that is `pipeline::step`.
+//! both remember of plugins; [`Postgres`] and [`Sqlite`] are all three. What each call means, races
+//! included, is said once: by the conformance suite in `tests/`. Nothing here decides what follows
+//! from an input: that is `pipeline::step`.
 
 mod api;
 mod driver;
