@@ -53,14 +53,17 @@ impl Python {
 
     /// A component of `FOLDER/MODULE.py`.
     pub(crate) fn component(&self, folder: &Path, module: &str) -> Result<Vec<u8>> {
+        // It leaves a cache beside what it reads, which is no business of the sources' folder.
         let out = tempfile::tempdir()?;
+        let name = format!("{module}.py");
+        fs::copy(folder.join(&name), out.path().join(&name))
+            .with_context(|| format!("{}", folder.join(&name).display()))?;
         let file = out.path().join("component.wasm");
         let mut build = Command::new(&self.program);
         build
             .arg("-d")
             .arg(clone::root().join("wit"))
-            .args(["-w", WORLD, "componentize", "-p"])
-            .arg(folder)
+            .args(["-w", WORLD, "componentize", "-p", "."])
             .arg(module)
             .arg("-o")
             .arg(&file)
