@@ -1,17 +1,18 @@
 //! Jobs finished a second by one host over a full queue, beside both peers, each one by one and
-//! in its batches. All measure in the same way: a window that opens after a warm-up.
+//! in its batches; and the same on SQLite. All count in a window that opens after a warm-up.
 
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::Row as _;
-use tests::bench::{Row, say};
+use tests::bench::Row;
 use tokio::time::sleep;
 
 use crate::hosts::Host;
+use crate::peers;
 use crate::postgres::{self, Bed};
 use crate::scale::Scale;
-use crate::{peers, pipeline};
+use crate::sqlite;
+use crate::window::Window;
 
 const AT_ONCE: [usize; 2] = [16, 64];
 const WHAT: &str = "jobs finished a second, one host, PostgreSQL";
@@ -25,24 +26,43 @@ const FOR_BATCHES: i64 = 3;
 /// Of pg-boss, as it is usual.
 const BATCH: usize = 100;
 
-/// Seconds.
-#[derive(Clone, Copy)]
-struct Window {
-    warm_up: u32,
-    length: u32,
+fn window(scale: &Scale) -> Window {
+    Window {
+        warm_up: scale.of(3, 2),
+        length: scale.of(12, 5),
+    }
 }
 
 pub(crate) async fn rows(scale: &Scale) -> Vec<Row> {
-    let window = Window {
-        warm_up: scale.of(3, 2),
-        length: scale.of(12, 5),
-    };
     let queued = scale.of(QUEUED, QUEUED_QUICK);
     let mut rows = Vec::new();
     for at_once in AT_ONCE {
-        rows.extend(at(at_once, queued, window).await);
+        rows.extend(at(at_once, queued, window(scale)).await);
     }
     rows
+}
+
+/// On SQLite, which waits for the disk at each commit (`synchronous=FULL`).
+pub(crate) async fn on_sqlite(scale: &Scale) -> Vec<Row> {
+    let at_once = AT_ONCE[0];
+    let data = tempfile::tempdir().unwrap();
+    let bed = sqlite::Bed::new(data.path()).await;
+    bed.fill(scale.of(QUEUED, QUEUED_QUICK)).await;
+    let settings = [
+        ("DATABASE_URL", bed.url()),
+        ("MAX_CONCURRENT", at_once.to_string()),
+    ];
+    let window = window(scale);
+    let mut host = Host::start("all", data.path(), &settings);
+    while bed.running().await == 0 {
+        host.must_run();
+        sleep(LOOK_AGAIN).await;
+    }
+    drive(&mut host, window).await;
+    let (begun, ends) = bed.times().await;
+    let rate = window.rate("SQLite", begun, &ends);
+    let what = format!("jobs finished a second, SQLite, synchronous=FULL, {at_once} at once");
+    vec![Row::new("finished-sqlite", what, UNIT, rate).at_least(2000.0)]
 }
 
 async fn at(at_once: usize, queued: i64, window: Window) -> Vec<Row> {
@@ -72,14 +92,11 @@ async fn at(at_once: usize, queued: i64, window: Window) -> Vec<Row> {
         let name = format!("{name}, one by one");
         row = row.against(&name, rate).at_least(2.0 * rate);
     }
+    let batched = "graphile-worker, in its batches";
     let others = [
         ("graphile", "graphile-worker, one by one", graphile),
         ("pg-boss", "pg-boss, one by one", boss),
-        (
-            "graphile-batches",
-            "graphile-worker, in batches",
-            graphile_batches,
-        ),
+        ("graphile-batches", batched, graphile_batches),
         (
             "pg-boss-batches",
             "pg-boss, in batches of 100",
@@ -87,19 +104,13 @@ async fn at(at_once: usize, queued: i64, window: Window) -> Vec<Row> {
         ),
     ];
     let others = others.into_iter().filter_map(|(short, name, rate)| {
-        let what = format!("the same, {name}");
-        Some(Row::another(
-            &format!("{id}-{short}"),
-            what,
-            UNIT,
-            name,
-            rate?,
-        ))
+        let id = format!("{id}-{short}");
+        let rate = rate?;
+        Some(Row::another(&id, "the same", UNIT, name, rate))
     });
     std::iter::once(row).chain(others).collect()
 }
 
-/// By the times of the events, which are the database's.
 async fn ours(at_once: usize, queued: i64, window: Window) -> Option<f64> {
     let bed = Bed::new().await?;
     bed.fill(queued).await;
@@ -110,43 +121,23 @@ async fn ours(at_once: usize, queued: i64, window: Window) -> Option<f64> {
         ("MAX_CONCURRENT", at_once.to_string()),
     ];
     let mut host = Host::start("driver", data.path(), &settings);
-    let begun = "SELECT count(*) FROM jobs WHERE status = 'running'";
-    while postgres::number(&bed.pool, begun).await == 0 {
+    let running = "SELECT count(*) FROM jobs WHERE status = 'running'";
+    while postgres::number(&bed.pool, running).await == 0 {
         host.must_run();
         sleep(LOOK_AGAIN).await;
     }
-    let left = "SELECT CAST(EXISTS (SELECT 1 FROM jobs WHERE status IN ('queued', 'running')) AS \
-                int)::bigint";
-    for _ in 0..(window.warm_up + window.length + 1) * 10 {
-        host.must_run();
-        sleep(LOOK_AGAIN).await;
-    }
-    let emptied = postgres::number(&bed.pool, left).await == 0;
-    host.terminate();
+    drive(&mut host, window).await;
     let bad = "SELECT count(*) FROM jobs WHERE status IN ('failed', 'cancelled', 'waiting')";
     assert_eq!(postgres::number(&bed.pool, bad).await, 0, "{}", host.log());
-    let row = sqlx::query(
-        "WITH ends AS (SELECT at FROM events WHERE kind = 'job.succeeded'), \
-         opened AS (SELECT min(at) + $1 AS at FROM events WHERE kind = 'job.started'), \
-         closed AS (SELECT least((SELECT max(at) FROM ends), at + $2) AS at FROM opened) \
-         SELECT count(*), max(closed.at) - max(opened.at) FROM ends, opened, closed \
-         WHERE ends.at > opened.at AND ends.at <= closed.at",
-    )
-    .bind(i64::from(window.warm_up) * 1000)
-    .bind(i64::from(window.length) * 1000)
-    .fetch_one(&bed.pool)
-    .await
-    .unwrap();
-    let (jobs, ms): (i64, Option<i64>) = (row.get(0), row.get(1));
-    let seconds = ms.expect("jobs end after the warm-up") as f64 / 1e3;
-    say(format_args!(
-        "{}, {at_once} at once: {jobs} jobs in {seconds:.1} s{}",
-        pipeline::NAME,
-        if emptied {
-            ", and the queue was empty then"
-        } else {
-            ""
-        }
-    ));
-    Some(jobs as f64 / seconds)
+    let (begun, ends) = bed.times().await;
+    Some(window.rate(&format!("PostgreSQL, {at_once} at once"), begun, &ends))
+}
+
+/// Lets a host that has begun work until the window has closed, and ends it.
+async fn drive(host: &mut Host, window: Window) {
+    for _ in 0..=window.end() {
+        host.must_run();
+        sleep(Duration::from_secs(1)).await;
+    }
+    host.terminate();
 }

@@ -26,7 +26,7 @@ pub(crate) struct Host {
 impl Host {
     /// Starts one with the pipeline of these benchmarks; its folder is `data`.
     pub(crate) fn start(role: &'static str, data: &Path, settings: &[(&str, String)]) -> Self {
-        for folder in ["plugins", "pipelines"] {
+        for folder in ["plugins", "pipelines", "built-in"] {
             fs::create_dir_all(data.join(folder)).unwrap();
         }
         fs::copy(pipeline::plugin(), data.join("plugins/empty.wasm")).unwrap();
@@ -57,13 +57,12 @@ impl Host {
             .env("BIND", "127.0.0.1")
             .env("PORT", "0")
             .env("RUNNER", "process")
+            // None but those of the benchmark, or it would compile them meanwhile.
+            .env("BUILTIN_PLUGIN_DIR", self.data.join("built-in"))
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::create(self.data.join("said")).unwrap())
             .stderr(File::create(self.data.join("log")).unwrap());
-        if let Some(plugins) = std::env::var_os("GANTRY_TEST_PLUGINS") {
-            command.env("BUILTIN_PLUGIN_DIR", plugins);
-        }
         self.child = Some(command.spawn().unwrap());
     }
 

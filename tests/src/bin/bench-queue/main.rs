@@ -12,22 +12,43 @@ mod peers;
 mod pipeline;
 mod postgres;
 mod scale;
+mod sqlite;
+mod window;
 
+mod aging;
+mod claims;
+mod crash;
 mod finished;
 mod started;
+mod submits;
 
 use scale::Scale;
 use tests::bench::{Row, print};
 
 #[tokio::main]
 async fn main() {
+    if std::env::args().nth(1).as_deref() == Some(crash::ARGUMENT) {
+        return crash::work();
+    }
     let scale = Scale::of_environment();
     let mut rows: Vec<Row> = Vec::new();
-    if scale.wants(1) {
-        rows.extend(finished::rows(&scale).await);
-    }
-    if scale.wants(2) {
-        rows.extend(started::rows(&scale).await);
+    for number in 1..=7 {
+        if scale.wants(number) {
+            rows.extend(measure(number, &scale).await);
+        }
     }
     print(&rows).unwrap();
+}
+
+/// The rows of one number of `GANTRY_BENCH_ROWS`.
+async fn measure(number: usize, scale: &Scale) -> Vec<Row> {
+    match number {
+        1 => finished::rows(scale).await,
+        2 => started::rows(scale).await,
+        3 => claims::rows(scale).await,
+        4 => crash::rows(scale).await,
+        5 => submits::rows(scale).await,
+        6 => finished::on_sqlite(scale).await,
+        _ => aging::rows(scale).await,
+    }
 }

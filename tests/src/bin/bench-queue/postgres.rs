@@ -107,6 +107,20 @@ impl Bed {
         }
     }
 
+    /// Whether a table has this column.
+    pub(crate) async fn has(&self, table: &str, column: &str) -> bool {
+        self.columns(table).await.iter().any(|it| it == column)
+    }
+
+    /// When the first job was started, and when each ended well, in ms.
+    pub(crate) async fn times(&self) -> (i64, Vec<i64>) {
+        let sql = "SELECT min(at) FROM events WHERE kind = 'job.started'";
+        let begun = number(&self.pool, sql).await;
+        let sql = "SELECT at FROM events WHERE kind = 'job.succeeded'";
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await.unwrap();
+        (begun, rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// Statistics and the visibility map, as autovacuum would have left them.
     pub(crate) async fn settle(&self) {
         run(&self.pool, "VACUUM ANALYZE").await;
@@ -151,34 +165,41 @@ impl Bed {
         columns
     }
 
-    /// One statement that inserts the row of a job and of its event, with values written out, as
-    /// another client would send them.
-    pub(crate) async fn insert_by_hand(&self) -> String {
-        let mut parts = Vec::new();
-        for (table, copy) in [("jobs", "job_to_copy"), ("events", "event_to_copy")] {
-            let columns = self.columns(table).await;
-            let mut values = Vec::new();
-            for column in &columns {
-                let key = matches!((table, column.as_str()), ("jobs", "id") | ("events", "job"));
-                values.push(match (key, table) {
-                    (true, "jobs") => "gen_random_uuid()".to_owned(),
-                    (true, _) => "added.id".to_owned(),
-                    (false, _) => self.literal(copy, column).await,
-                });
-            }
-            parts.push((columns.join(", "), values.join(", ")));
+    /// One statement that inserts the rows of a submit, as another client would write it; the
+    /// job's body is the parameter `:body`, which is given beside it.
+    pub(crate) async fn insert_by_hand(&self) -> (String, String) {
+        let columns = self.columns("jobs").await;
+        let mut values = Vec::new();
+        for column in &columns {
+            values.push(match column.as_str() {
+                "id" => "gen_random_uuid()".to_owned(),
+                "body" => ":body".to_owned(),
+                _ => self.literal("job_to_copy", column).await,
+            });
         }
-        let [(columns, values), (told, told_values)] = &parts[..] else {
-            panic!("two tables");
-        };
-        format!(
-            "WITH added AS (INSERT INTO jobs ({columns}) VALUES ({values}) RETURNING id, number) \
-             INSERT INTO events ({told}) SELECT {told_values} FROM added;"
-        )
+        let told = self.columns("events").await;
+        let mut told_values = Vec::new();
+        for column in &told {
+            told_values.push(match column.as_str() {
+                "job" => "added.id".to_owned(),
+                _ => self.literal("event_to_copy", column).await,
+            });
+        }
+        let script = format!(
+            "WITH added AS (INSERT INTO jobs ({}) VALUES ({}) RETURNING id) \
+             INSERT INTO events ({}) SELECT {} FROM added;",
+            columns.join(", "),
+            values.join(", "),
+            told.join(", "),
+            told_values.join(", "),
+        );
+        let sql = "SELECT body FROM job_to_copy";
+        let row = sqlx::query(sql).fetch_one(&self.pool).await.unwrap();
+        (script, row.get(0))
     }
 
     async fn literal(&self, table: &str, column: &str) -> String {
-        let sql = format!("SELECT quote_nullable({column}) FROM {table}");
+        let sql = format!("SELECT quote_nullable(CAST({column} AS text)) FROM {table}");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&self.pool).await;
         row.unwrap().get(0)
     }
