@@ -1,7 +1,7 @@
 //! The window of a run over a full queue in which jobs are counted. It reads no clock: the times
 //! are those of the events in the database.
 
-use tests::bench::say;
+use ::tests::bench::say;
 
 /// Seconds from the first start on, and how many after them count.
 #[derive(Clone, Copy, Debug)]
