@@ -51,11 +51,34 @@ impl Row {
         }
     }
 
+    /// A figure that only another has.
+    #[must_use]
+    pub fn another(
+        id: &str,
+        what: impl Into<String>,
+        unit: &'static str,
+        name: &str,
+        peer: f64,
+    ) -> Self {
+        Self {
+            ours: None,
+            ..Self::new(id, what, unit, 0.0).against(name, peer)
+        }
+    }
+
+    /// What it is to be at least.
+    #[must_use]
+    pub fn at_least(mut self, aim: f64) -> Self {
+        self.met = self.ours.map(|ours| ours >= aim);
+        self.aim = Some(rounded(aim));
+        self
+    }
+
     /// What it is to be at most.
     #[must_use]
     pub fn at_most(mut self, aim: f64) -> Self {
         self.met = self.ours.map(|ours| ours <= aim);
-        self.aim = Some(aim);
+        self.aim = Some(rounded(aim));
         self
     }
 
@@ -165,5 +188,9 @@ mod tests {
         let met = |ours| Row::new("a", "", "ms", ours).at_most(50.0).met;
         assert_eq!((met(50.0), met(50.01)), (Some(true), Some(false)));
         assert_eq!(Row::missing("a", "", "ms", "why").at_most(50.0).met, None);
+        let met = |ours| Row::new("a", "", "jobs/s", ours).at_least(50.0).met;
+        assert_eq!((met(50.0), met(49.99)), (Some(true), Some(false)));
+        let another = Row::another("a", "", "jobs/s", "it", 60.0);
+        assert_eq!((another.ours, another.peer), (None, Some(60.0)));
     }
 }

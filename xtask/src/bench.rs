@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: gets the parts, runs the programs `tests/src/bin/bench-NAME.rs` in
 //! release, prints their tables and writes `target/bench/NAME.json`. It measures nothing.
 
+mod peers;
+
 use std::fs;
 use std::io::{Read, Seek};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -19,8 +21,6 @@ use crate::term::{say, table};
 use crate::test::Parts;
 
 const BENCH_LIMIT: Duration = Duration::from_secs(4 * 3600);
-/// The benchmark that has Extism for a peer.
-const WITH_EXTISM: &str = "plugins";
 
 /// Of `cargo xtask bench`.
 #[derive(Args)]
@@ -130,11 +130,10 @@ fn measure(name: &str, parts: &Parts) -> Result<Vec<Row>> {
     let mut command = Command::new(program);
     command.current_dir(clone::root());
     parts.tell(&mut command);
-    if name == WITH_EXTISM {
-        match extism() {
-            Ok(folder) => _ = command.env("GANTRY_TEST_PEERS", folder),
-            Err(why) => say(format_args!("Extism is no peer of this run: {why:#}")),
-        }
+    match peers::of(name) {
+        Some(Ok(folder)) => _ = command.env("GANTRY_TEST_PEERS", folder),
+        Some(Err(why)) => say(format_args!("this run has no peers: {why:#}")),
+        None => {}
     }
     let mut out = tempfile::tempfile().context("a temporary file")?;
     command.stdout(out.try_clone()?);
@@ -146,22 +145,6 @@ fn measure(name: &str, parts: &Parts) -> Result<Vec<Row>> {
     out.rewind()?;
     out.read_to_string(&mut said)?;
     serde_json::from_str(&said).with_context(|| format!("bench-{name} printed no rows"))
-}
-
-/// Builds `tests/peers/extism`, a workspace of its own, and gives the folder with its
-/// program.
-fn extism() -> Result<PathBuf> {
-    let folder = clone::root().join("tests/peers/extism");
-    let target = clone::target()?.join("peers");
-    build_with(
-        "Extism, which takes some minutes the first time",
-        clone::cargo()
-            .args(["build", "--release", "--locked", "--manifest-path"])
-            .arg(folder.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&target),
-    )?;
-    Ok(target.join("release"))
 }
 
 fn rows_table(name: &str, rows: &[Row]) -> String {
