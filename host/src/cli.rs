@@ -52,6 +52,19 @@ pub(crate) enum Command {
     /// Print a job's log
     #[command(after_help = "Example:\n  gantry logs 0198c0de-0000-7000-8000-000000000001 --follow")]
     Logs(Logs),
+    /// Let no more jobs start, of a pipeline or of all; what runs goes on
+    #[command(after_help = "Examples:\n  gantry pause --pipeline game\n  gantry pause --all")]
+    Pause(Pause),
+    /// End a pause
+    #[command(after_help = "Examples:\n  gantry resume --pipeline game\n  gantry resume --all")]
+    Resume(Pause),
+    /// Limits and pauses, and how many jobs they keep back
+    #[command(after_help = "Example:\n  gantry gates")]
+    Gates(Server),
+    /// Set a group's limits; one that isn't given is taken away
+    #[command(after_help = "Examples:\n  gantry group acme --concurrency 2\n  \
+        gantry group acme --rate 100/3600\n  gantry group '*' --concurrency 5")]
+    Group(Group),
     /// Plugins of a running host
     #[command(subcommand)]
     Plugin(Plugin),
@@ -141,6 +154,12 @@ pub(crate) struct Submit {
     /// Whose it is
     #[arg(long)]
     pub(crate) group: Option<String>,
+    /// What if the group has another job that hasn't ended: keep, replace or refuse
+    #[arg(long, requires = "group")]
+    pub(crate) unique: Option<String>,
+    /// Not before this time, such as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) run_at: Option<String>,
     /// Follow it until it ends
     #[arg(long)]
     pub(crate) watch: bool,
@@ -164,6 +183,33 @@ pub(crate) struct Jobs {
 pub(crate) struct One {
     /// The job's id
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["pipeline", "all"])]
+pub(crate) struct Pause {
+    /// Of this pipeline
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// Of every pipeline
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Group {
+    /// The group's name; `*` stands for groups without limits of their own
+    pub(crate) name: String,
+    /// Jobs at once, over all hosts
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<u32>,
+    /// How many jobs may start in how many seconds
+    #[arg(long, value_name = "JOBS/SECONDS")]
+    pub(crate) rate: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
 }

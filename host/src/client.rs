@@ -51,6 +51,10 @@ impl Client {
             .await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.json(self.request(Method::PUT, path)?.json(body)).await
+    }
+
     /// A stream of events, open.
     pub(crate) async fn events(&self, path: &str) -> Result<Response> {
         self.send(self.request(Method::GET, path)?).await

@@ -1,6 +1,7 @@
 //! What each command does. Commands of a running host are clients of its API.
 
 mod check;
+mod gates;
 mod jobs;
 mod plugins;
 
@@ -68,6 +69,10 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Watch(args) => jobs::watch(&args).await,
         Command::Cancel(args) => jobs::act(&args, "cancel").await,
         Command::Retry(args) => jobs::act(&args, "retry").await,
+        Command::Pause(args) => gates::pause(&args, "pause").await,
+        Command::Resume(args) => gates::pause(&args, "resume").await,
+        Command::Gates(server) => gates::list(&server).await,
+        Command::Group(args) => gates::group(&args).await,
         Command::Logs(args) => jobs::logs(&args).await,
         Command::Plugin(plugin) => plugins::run(plugin).await,
         Command::Pipeline(Pipeline::Check { file }) => {

@@ -67,18 +67,14 @@ pub(crate) fn job(job: &Value) -> String {
             text(phase, "status")
         ));
     }
-    if let Some(wait) = job["wait"].as_object() {
-        let said = |key: &str| {
-            wait.get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+    if job["wait"].is_object() {
+        let wait = &job["wait"];
+        let until = wait["until"].as_str().map(|at| format!(" until {at}"));
         lines.push_str(&format!(
-            "  waits ({}) until {}: {}\n",
-            said("reason"),
-            said("until"),
-            said("message")
+            "  waits ({}){}: {}\n",
+            text(wait, "reason"),
+            until.unwrap_or_default(),
+            text(wait, "message")
         ));
     }
     if let Some(error) = job["error"].as_object() {
@@ -95,6 +91,43 @@ pub(crate) fn job(job: &Value) -> String {
         lines.push_str(&format!("  {url}\n"));
     }
     lines
+}
+
+/// A line a limit or pause.
+pub(crate) fn gates(page: &Value) -> String {
+    let lines: String = items(page).map(gate).collect();
+    if lines.is_empty() {
+        "no limits and no pauses".to_owned()
+    } else {
+        lines
+    }
+}
+
+/// One line.
+pub(crate) fn gate(gate: &Value) -> String {
+    let most = &gate["concurrency"];
+    let at_once = if most.is_null() {
+        "no limit".to_owned()
+    } else {
+        format!("{most} at once")
+    };
+    let rate = &gate["rate"];
+    let rate = match rate.is_object() {
+        true => format!(", {} in {} s", rate["jobs"], rate["seconds"]),
+        false => String::new(),
+    };
+    let paused = if gate["paused"] == true {
+        ", paused"
+    } else {
+        ""
+    };
+    format!(
+        "{:8}  {:16}  {at_once}{rate}{paused}; {} have a place, {} wait\n",
+        text(gate, "kind"),
+        text(gate, "name"),
+        gate["running"],
+        gate["waiting"],
+    )
 }
 
 /// One line.

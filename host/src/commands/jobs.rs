@@ -20,6 +20,12 @@ pub(crate) async fn submit(args: &Submit) -> Result<ExitCode> {
     if let Some(group) = &args.group {
         body.insert("group".to_owned(), json!(group));
     }
+    if let Some(unique) = &args.unique {
+        body.insert("unique".to_owned(), json!(unique));
+    }
+    if let Some(run_at) = &args.run_at {
+        body.insert("run_at".to_owned(), json!(run_at));
+    }
     body.insert("params".to_owned(), Value::Object(params(&args.params)?));
     let job = client.post("/api/jobs", &Value::Object(body)).await?;
     let id = job["id"].as_str().unwrap_or_default().to_owned();

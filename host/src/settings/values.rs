@@ -116,7 +116,7 @@ impl Settings {
                 600_000,
             )?),
             lease_time: seconds(within(
-                parse(layers, "LEASE_SECONDS", 30)?,
+                parse(layers, "LEASE_SECONDS", 6)?,
                 "LEASE_SECONDS",
                 3,
                 3600,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Acted, Deleted, Filter, Idempotency, NewJob, Submitted};
+use store::{Acted, Deleted, Filter, HostState, Idempotency, NewJob, Submitted, Unique};
 use uuid::Uuid;
 
 const DEFAULT_PIPELINE: &str = "game";
@@ -39,6 +39,7 @@ struct Submission {
     priority: Option<i32>,
     run_at: Option<String>,
     group: Option<String>,
+    unique: Option<Unique>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +55,13 @@ pub(crate) async fn submit(State(shared): State<Arc<Shared>>, request: Request) 
         shared.store.pipelines().await?,
         submission.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE),
     )?;
+    let unique = submission.unique;
+    if unique.is_some() && submission.group.is_none() {
+        let detail = "`unique` is within a group: give the job's `group`, too";
+        return Err(Problem::new(Code::InvalidJob, detail));
+    }
     let new = NewJob {
+        unique,
         job: new_job(&shared, submission, spec)?,
         idempotency: key.map(|key| Idempotency {
             key: format!("jobs:{key}"),
@@ -64,12 +71,22 @@ pub(crate) async fn submit(State(shared): State<Arc<Shared>>, request: Request) 
     let (job, replayed) = match shared.store.submit(&new).await? {
         Submitted::New(job) => (job, false),
         Submitted::Same(job) => (job, true),
+        Submitted::Open(job) if unique == Some(Unique::Keep) => {
+            return Ok(just_sent(&shared, StatusCode::OK, &job));
+        }
+        Submitted::Open(job) => {
+            let detail = format!(
+                "the group's job {} hasn't ended: wait for it, or cancel it",
+                job.id
+            );
+            return Err(Problem::new(Code::NotUnique, detail));
+        }
         Submitted::KeyReused => {
             let detail = "this key was sent before with another body: take a new key for a new job";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail));
         }
     };
-    let mut answer = shown(&shared, StatusCode::CREATED, &job);
+    let mut answer = just_sent(&shared, StatusCode::CREATED, &job);
     let headers = answer.headers_mut();
     if let Ok(place) = HeaderValue::from_str(&format!("/api/jobs/{}", job.id)) {
         headers.insert(header::LOCATION, place);
@@ -87,6 +104,11 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
     check_job_name(&from.name, limits).map_err(invalid)?;
     if let Some(group) = &from.group {
         check_group(group, limits).map_err(invalid)?;
+        if group == "*" {
+            let detail =
+                "the group `*` stands for groups without limits of their own: take another";
+            return Err(Problem::new(Code::InvalidJob, detail));
+        }
     }
     let params = from.params.unwrap_or_default();
     check_params(&params, limits).map_err(invalid)?;
@@ -171,10 +193,11 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, mut params: Params) 
     };
     params.done("status, pipeline, group, q, limit and cursor")?;
     let page = shared.store.jobs(&filter).await?;
+    let hosts = hosts(&shared, &page.items).await?;
     let items: Vec<_> = page
         .items
         .iter()
-        .map(|job| JobView::new(job, &shared.config))
+        .map(|job| JobView::new(job, &shared.config, Some(&hosts)))
         .collect();
     let next_cursor = page.next_cursor.map(|cursor| cursor.to_string());
     Ok(Json(json!({ "items": items, "next_cursor": next_cursor })).into_response())
@@ -189,7 +212,8 @@ fn status(word: &str) -> Result<Status, Problem> {
 
 pub(crate) async fn read(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
     let job = find(&shared, &id).await?;
-    Ok(shown(&shared, StatusCode::OK, &job))
+    let hosts = hosts(&shared, std::slice::from_ref(&job)).await?;
+    Ok(Json(JobView::new(&job, &shared.config, Some(&hosts))).into_response())
 }
 
 pub(crate) async fn find(shared: &Shared, id: &str) -> Result<Job, Problem> {
@@ -241,7 +265,7 @@ async fn act(shared: &Shared, id: &str, input: Input) -> Answer {
         .act(id, input, &shared.config.limits, now)
         .await?
     {
-        Acted::Done(job) => Ok(shown(shared, StatusCode::ACCEPTED, &job)),
+        Acted::Done(job) => Ok(just_sent(shared, StatusCode::ACCEPTED, &job)),
         Acted::Illegal(why) => Err(Problem::new(Code::WrongState, why.to_string())),
         Acted::NotFound => Err(Problem::no_job(id)),
     }
@@ -259,6 +283,15 @@ pub(crate) async fn delete(State(shared): State<Arc<Shared>>, Path(id): Path<Str
     }
 }
 
-fn shown(shared: &Shared, status: StatusCode, job: &Job) -> Response {
-    (status, Json(JobView::new(job, &shared.config))).into_response()
+/// A job that was written just now: nobody could have taken it yet.
+fn just_sent(shared: &Shared, status: StatusCode, job: &Job) -> Response {
+    (status, Json(JobView::new(job, &shared.config, None))).into_response()
+}
+
+/// The hosts, where one of these jobs is queued: they say why it isn't taken.
+async fn hosts(shared: &Shared, jobs: &[Job]) -> Result<Vec<HostState>, Problem> {
+    if jobs.iter().any(|job| job.status == Status::Queued) {
+        return Ok(shared.store.hosts().await?);
+    }
+    Ok(Vec::new())
 }

@@ -15,6 +15,7 @@ mod problem;
 mod body;
 mod query;
 mod view;
+mod waits;
 
 mod events;
 mod files;
@@ -25,6 +26,7 @@ mod pages;
 mod sites;
 
 mod gallery;
+mod gates;
 mod health;
 mod pipelines;
 mod plugins;
@@ -38,7 +40,7 @@ pub use pages::SiteFiles;
 
 use auth::Token;
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use gallery::Gallery;
 use observe::Requests;
 use problem::{Code, Problem};
@@ -140,6 +142,12 @@ impl Api {
             .route("/api/plugins/{name}/release", post(plugins::release))
             .route("/api/plugins/{name}/calls", get(plugins::calls))
             .route("/api/pipelines", get(pipelines::list))
+            .route("/api/pipelines/{name}/pause", post(gates::pause))
+            .route("/api/pipelines/{name}/resume", post(gates::resume))
+            .route("/api/pause", post(gates::pause_all))
+            .route("/api/resume", post(gates::resume_all))
+            .route("/api/gates", get(gates::list))
+            .route("/api/groups/{name}", put(gates::put_group))
             .route("/api/stats", get(stats::read))
             .route("/api/session", post(session::begin).delete(session::end));
         let own = Router::new()

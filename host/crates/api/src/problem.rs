@@ -24,6 +24,7 @@ pub(crate) enum Code {
     BodyTimeout,
     JobRunning,
     WrongState,
+    NotUnique,
     FilesElsewhere,
     TooLarge,
     UnsupportedMediaType,
@@ -67,6 +68,11 @@ impl Code {
             ),
             Self::JobRunning => (S::CONFLICT, "job-running", "The job hasn't ended"),
             Self::WrongState => (S::CONFLICT, "wrong-state", "Not in this state"),
+            Self::NotUnique => (
+                S::CONFLICT,
+                "not-unique",
+                "The group has a job that hasn't ended",
+            ),
             Self::FilesElsewhere => (
                 S::CONFLICT,
                 "files-elsewhere",

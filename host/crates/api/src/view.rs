@@ -3,10 +3,11 @@
 use crate::ApiConfig;
 use pipeline::{
     Attempt, Decision, Failure, Job, JobId, Phase, PhaseStatus, PluginPin, Status, Task,
-    TaskStatus, Timestamp, Usage, WaitReason,
+    TaskStatus, Timestamp, Usage, Wait,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use store::HostState;
 
 #[derive(Serialize)]
 pub(crate) struct JobView<'a> {
@@ -20,7 +21,7 @@ pub(crate) struct JobView<'a> {
     revision: u32,
     feedback: Option<&'a str>,
     status: Status,
-    wait: Option<WaitView<'a>>,
+    wait: Option<Wait>,
     phase: Option<&'a str>,
     stage: Option<&'static str>,
     attempt: Option<u32>,
@@ -33,13 +34,6 @@ pub(crate) struct JobView<'a> {
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
-}
-
-#[derive(Serialize)]
-struct WaitView<'a> {
-    reason: WaitReason,
-    message: &'a str,
-    until: Timestamp,
 }
 
 #[derive(Clone, Serialize)]
@@ -87,7 +81,8 @@ struct TaskView<'a> {
 }
 
 impl<'a> JobView<'a> {
-    pub(crate) fn new(job: &'a Job, config: &ApiConfig) -> Self {
+    /// `hosts` say why a job that is queued isn't taken; none where nobody has asked that.
+    pub(crate) fn new(job: &'a Job, config: &ApiConfig, hosts: Option<&[HostState]>) -> Self {
         let site = |site: &'a pipeline::SiteRef| SiteRefView {
             slug: &site.slug,
             title: &site.title,
@@ -105,11 +100,10 @@ impl<'a> JobView<'a> {
             revision: job.revision,
             feedback: job.feedback.as_deref(),
             status: job.status,
-            wait: job.wait.as_ref().map(|wait| WaitView {
-                reason: wait.reason,
-                message: &wait.message,
-                until: wait.until,
-            }),
+            wait: match hosts {
+                Some(hosts) => crate::waits::of(job, hosts),
+                None => job.wait.clone(),
+            },
             phase: job.phase().map(|(spec, _)| spec.id.as_str()),
             stage: job.at.map(|at| at.stage.word()),
             attempt: job.attempt().map(|attempt| attempt.number),

@@ -107,33 +107,37 @@ fn raise(sender: &watch::Sender<Signal>, signal: Signal) {
     });
 }
 
+/// Between two looks at what has become due or was left by others; a claim in between asks only
+/// for what is ready.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where somebody else is about to take what is there.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
 /// Claims until `shutdown`.
 pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
     // Registered before the first question, so that no wake-up is lost in between.
     let mut wakes = driver.parts.store.wakes();
     let mut pause = Duration::ZERO;
+    let mut looked: Option<Instant> = None;
     while !shutdown.is_cancelled() {
-        let mut full = false;
+        let mut rest = jittered(driver.config.poll);
         if driver.slots.free() > 0 && driver.fence.holds(Instant::now()) {
-            match claim(driver).await {
-                Ok(claimed) => {
-                    full = claimed;
+            let look = looked.is_none_or(|at| at.elapsed() >= LOOK);
+            match turn(driver, look).await {
+                Ok(idle) => {
                     pause = Duration::ZERO;
+                    // What a claim without a look may have left is looked at next time.
+                    looked = if look { Some(Instant::now()) } else { looked };
+                    rest = rest.min(idle.unwrap_or(rest));
                 }
                 Err(error) => {
                     pause = (pause * 2).clamp(Duration::from_millis(100), driver.config.poll);
                     tracing::warn!(%error, retry_ms = pause.as_millis(), "jobs couldn't be claimed");
+                    rest = pause;
                 }
             }
         }
-        if full && driver.slots.free() > 0 {
-            continue;
-        }
-        let rest = if pause.is_zero() {
-            jittered(driver.config.poll)
-        } else {
-            pause
-        };
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = driver.slots.freed.notified() => {}
@@ -144,23 +148,39 @@ pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
     }
 }
 
-/// Whether at least one job was claimed.
-async fn claim(driver: &Arc<Driver>) -> Result<bool, store::StoreError> {
+/// Takes what is there, and says for how long there will be nothing more, where that is known.
+async fn turn(driver: &Arc<Driver>, look: bool) -> Result<Option<Duration>, store::StoreError> {
+    if claim(driver, &ask(driver, look)).await? && driver.slots.free() == 0 {
+        // A slot that comes free wakes.
+        return Ok(None);
+    }
+    let idle = driver.parts.store.idle_for(&ask(driver, true)).await?;
+    Ok(idle.map(|idle| idle.max(A_MOMENT)))
+}
+
+fn ask(driver: &Driver, look: bool) -> Ask {
     // What is this host's own by the store and held by nobody here was let go of: by a process
     // before this one, or when a commit's answer was lost.
     let take_over = match driver.fence.may_take_over(Instant::now()) {
+        _ if !look => TakeOver::None,
         true => TakeOver::Expired,
         false => TakeOver::Own,
     };
-    let ask = Ask {
+    Ask {
         host: driver.config.host.clone(),
         roots: driver.roots(),
+        engines: driver.parts.runner.engine().into_iter().collect(),
+        look,
         limit: u32::try_from(driver.slots.free()).unwrap_or(u32::MAX),
         lease_time: driver.config.lease_time,
         held: driver.slots.holds(),
         take_over,
-    };
-    let claimed = driver.parts.store.claim(&ask).await?;
+    }
+}
+
+/// Whether at least one job was claimed.
+async fn claim(driver: &Arc<Driver>, ask: &Ask) -> Result<bool, store::StoreError> {
+    let claimed = driver.parts.store.claim(ask).await?;
     let any = !claimed.is_empty();
     for claimed in claimed {
         let host = driver.config.host.clone();

@@ -55,6 +55,7 @@ pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiv
         mut job,
         lease,
         rescued,
+        ..
     } = claimed;
     let hold = Hold {
         job: job.id,
@@ -66,6 +67,7 @@ pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiv
     let (owner, give) = driver.config.owners.of(job.number);
     let workspace = driver.parts.root.workspace(job.id, give);
     job.root = Some(driver.parts.root.id().clone());
+    job.engine = driver.parts.runner.engine();
     let mut holder = Holder {
         driver,
         hold,
@@ -78,8 +80,8 @@ pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiv
         job = next;
         let Some(command) = command else {
             tracing::info!(job.id = %job.id, status = job.status.word(), "job rests");
-            if let Some(wait) = &job.wait {
-                driver.slots.ask_after(wait.until.since(now()) + A_MOMENT);
+            if let Some(until) = job.wait.as_ref().and_then(|wait| wait.until) {
+                driver.slots.ask_after(until.since(now()) + A_MOMENT);
             }
             return;
         };

@@ -156,8 +156,7 @@ mod tests {
             let spec = PipelineSpec::parse(spec).unwrap();
             let id = JobId(uuid::Uuid::now_v7());
             let job = Job::new(id, "work".into(), spec, SystemTime::now().into());
-            let idempotency = None;
-            store.submit(&NewJob { job, idempotency }).await.unwrap();
+            store.submit(&NewJob::of(job)).await.unwrap();
             let file = File::create(dir.path().join("agent.jsonl")).unwrap();
             let bed = Self { dir, store, file };
             let hold = bed.claim().await;
@@ -169,6 +168,8 @@ mod tests {
             let ask = Ask {
                 host: HostId("h".into()),
                 roots: Vec::new(),
+                engines: Vec::new(),
+                look: true,
                 limit: 1,
                 lease_time: Duration::from_secs(60),
                 held: Vec::new(),

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 /// How often the host reports where nothing has changed.
-const EVERY: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(15);
 
 /// Reports until the driver ends.
 pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
@@ -70,7 +70,7 @@ async fn report(driver: &Driver, started_at: Timestamp) {
         role: config.role.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at,
-        runner: json!(parts.runner.about()),
+        runner: about_runner(driver),
         agent: json!(config.agent),
         plugins: parts.plugins.reports(),
         refused: parts.plugins.refused(),
@@ -79,6 +79,16 @@ async fn report(driver: &Driver, started_at: Timestamp) {
     if let Err(error) = parts.store.report_host(&report).await {
         tracing::warn!(%error, "the host's report didn't get through");
     }
+}
+
+/// What it is, and which engine it reaches.
+fn about_runner(driver: &Driver) -> Value {
+    let runner = &driver.parts.runner;
+    let mut about = json!(runner.about());
+    if let Some(about) = about.as_object_mut() {
+        about.insert("engine".to_owned(), json!(runner.engine()));
+    }
+    about
 }
 
 async fn tell(driver: &Driver, change: &PluginChange) {

@@ -18,6 +18,9 @@ pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         if driver.is_ready() {
             reap(&driver).await;
+            if let Err(error) = driver.parts.store.sweep().await {
+                tracing::warn!(%error, "lines couldn't be looked through");
+            }
         }
         let rest = if driver.is_ready() {
             EVERY

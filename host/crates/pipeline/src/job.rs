@@ -55,6 +55,9 @@ pub struct Job {
     pub rescues: u32,
     /// Where its workspace is, from the first claim on.
     pub root: Option<RootId>,
+    /// The container engine that its agent stands in; only hosts that reach it can go on.
+    #[serde(default)]
+    pub engine: Option<String>,
     /// Who holds it. The store's column rules.
     pub host: Option<HostId>,
     /// When it was submitted.
@@ -129,8 +132,8 @@ pub struct Wait {
     pub reason: WaitReason,
     /// What a person would say.
     pub message: String,
-    /// Until when; then it is taken again.
-    pub until: Timestamp,
+    /// Until when; then it is taken again. None where nobody knows.
+    pub until: Option<Timestamp>,
 }
 
 /// The kinds of waiting.
@@ -147,6 +150,18 @@ pub enum WaitReason {
     Engine,
     /// The run was cut off.
     Interrupted,
+    /// Its group has as many jobs under way as it may.
+    Group,
+    /// Its group has started as many jobs lately as it may.
+    Rate,
+    /// Its pipeline has as many jobs under way as it may.
+    Pipeline,
+    /// Its pipeline, or everything, is paused.
+    Pause,
+    /// Every host that could take it is busy.
+    Slot,
+    /// No host is there that could take it.
+    Host,
 }
 
 /// Where in its pipeline a job is.
@@ -318,6 +333,7 @@ impl Job {
             error: None,
             rescues: 0,
             root: None,
+            engine: None,
             host: None,
             created_at,
             started_at: None,
@@ -334,7 +350,7 @@ impl Job {
             self.wait = Some(Wait {
                 reason: WaitReason::RunAt,
                 message,
-                until,
+                until: Some(until),
             });
         }
         self

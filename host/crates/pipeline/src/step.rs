@@ -349,7 +349,7 @@ impl Turn<'_> {
         self.job.wait = Some(Wait {
             reason,
             message,
-            until,
+            until: Some(until),
         });
         self.tell(EventKind::JobWaiting, told);
         Some(())

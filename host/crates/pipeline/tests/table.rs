@@ -520,7 +520,7 @@ fn a_job_whose_plugin_is_held_waits_however_often_it_is_asked() {
         assert_eq!(waits.status, Status::Waiting);
         let wait = waits.wait.clone().unwrap();
         assert_eq!(wait.reason, WaitReason::Plugin);
-        assert_eq!(wait.until, at(1_000).after(limits().held_pause));
+        assert_eq!(wait.until, Some(at(1_000).after(limits().held_pause)));
         job = go(&taken(waits), Input::Claimed { rescued: false });
     }
 }

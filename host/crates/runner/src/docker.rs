@@ -222,6 +222,10 @@ impl Runner for Docker {
         })
     }
 
+    fn engine(&self) -> Option<String> {
+        self.engine.known_id().map(str::to_owned)
+    }
+
     async fn list(&self) -> Result<Vec<Found>, RunnerError> {
         let label = format!("{}={}", create::INSTALLATION, self.installation().await?);
         let filters = HashMap::from([("label", vec![label.as_str()])]);

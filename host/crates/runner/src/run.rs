@@ -18,6 +18,12 @@ pub trait Runner: Send + Sync {
     /// What it is, and whether it isolates. Asks nothing of the outside.
     fn about(&self) -> About;
 
+    /// Which engine its runs stand in, where only who reaches it can go on with them; none
+    /// before it was asked, and where every host that has the workspace reaches them.
+    fn engine(&self) -> Option<String> {
+        None
+    }
+
     /// Whether it could start a run now; the error names the mend.
     async fn check(&self) -> Result<Checked, RunnerError>;
 

@@ -2,8 +2,8 @@
 //! the request to end it.
 
 use crate::{
-    Acted, Deleted, Filter, HostState, NewJob, Page, PipelineEntry, Position, Site, StoreError,
-    Submitted, Wake,
+    Acted, Deleted, Filter, Gate, GateChange, GateKind, HostState, NewJob, Page, PipelineEntry,
+    Position, Site, StoreError, Submitted, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{Digest, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp};
@@ -41,6 +41,17 @@ pub trait ApiStore: Send + Sync + std::fmt::Debug {
     ) -> Result<Acted, StoreError> {
         self.act(id, Input::Cancel, limits, now).await
     }
+
+    /// Sets a limit or a pause. What runs goes on; what would be over a new limit waits.
+    async fn set_gate(
+        &self,
+        kind: GateKind,
+        name: &str,
+        change: &GateChange,
+    ) -> Result<(), StoreError>;
+
+    /// Every limit and pause there is, by kind and name.
+    async fn gates(&self) -> Result<Vec<Gate>, StoreError>;
 
     /// Deletes a job that doesn't run, and all that is its: events, lines, blobs, sites, addresses.
     async fn delete(&self, id: JobId) -> Result<Deleted, StoreError>;

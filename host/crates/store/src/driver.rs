@@ -20,6 +20,13 @@ pub trait DriverStore: Send + Sync + std::fmt::Debug {
     /// only, under a lease higher than any before.
     async fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError>;
 
+    /// How long there will be nothing to claim, unless somebody wakes; none where nothing is in
+    /// sight. Cheap: what an idle host asks.
+    async fn idle_for(&self, ask: &Ask) -> Result<Option<Duration>, StoreError>;
+
+    /// Has every line looked at by the next claim, should somebody's turn have been missed.
+    async fn sweep(&self) -> Result<(), StoreError>;
+
     /// Extends claims by `lease_time` from the database's now, and says that the host is alive.
     /// A hold that isn't in the answer is lost.
     async fn heartbeat(

@@ -62,6 +62,20 @@ impl StoreError {
         }
     }
 
+    /// The same for another call that failed with this one.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Away { place, what } => Self::Away {
+                place: place.clone(),
+                what: what.clone(),
+            },
+            error => Self::Refused {
+                place: "the database".to_owned(),
+                what: error.to_string(),
+            },
+        }
+    }
+
     /// Whether the same call may work later.
     pub const fn passes(&self) -> bool {
         matches!(self, Self::Away { .. })

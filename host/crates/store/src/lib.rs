@@ -5,12 +5,18 @@
 //! included, is said once: by the conformance suite in `tests/`. Nothing here decides what follows
 //! from an input: that is `pipeline::step`.
 
+#[macro_use]
+mod macros;
+
 mod api;
 mod driver;
 mod error;
+mod gates;
+mod lane;
 mod model;
 mod plugins;
 mod wake;
+mod write;
 
 mod migrate;
 mod rules;
@@ -25,10 +31,11 @@ mod sqlite;
 pub use api::ApiStore;
 pub use driver::DriverStore;
 pub use error::StoreError;
+pub use gates::{Gate, GateChange, GateKind, Rate};
 pub use model::{
     Acted, Appended, Ask, Beat, Change, Claimed, Clock, Committed, Deleted, Filter, Hold,
     HostReport, HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, Piece,
-    PipelineEntry, Position, Site, Submitted, TakeOver,
+    PipelineEntry, Position, Site, Submitted, TakeOver, Unique,
 };
 pub use plugins::{Faulted, PluginStore, RolledBack};
 pub use postgres::Postgres;

@@ -21,6 +21,11 @@ const POSTGRES: &[Entry] = &[
         "plugins",
         include_str!("../../../../migrations/postgres/0003_plugins.sql"),
     ),
+    (
+        4,
+        "lines",
+        include_str!("../../../../migrations/postgres/0004_lines.sql"),
+    ),
 ];
 
 const SQLITE: &[Entry] = &[
@@ -38,6 +43,11 @@ const SQLITE: &[Entry] = &[
         3,
         "plugins",
         include_str!("../../../../migrations/sqlite/0003_plugins.sql"),
+    ),
+    (
+        4,
+        "lines",
+        include_str!("../../../../migrations/sqlite/0004_lines.sql"),
     ),
 ];
 

@@ -72,8 +72,12 @@ pub struct Ask {
     pub host: HostId,
     /// The workspace roots that it mounts: a job that has a workspace elsewhere isn't given.
     pub roots: Vec<RootId>,
+    /// The container engines that it reaches: a job whose agent stands in another isn't given.
+    pub engines: Vec<String>,
     /// Jobs at most.
     pub limit: u32,
+    /// Whether it looks also at what has become due, rather than only at what is ready.
+    pub look: bool,
     /// How long a claim holds without a heartbeat.
     pub lease_time: Duration,
     /// What it holds by now. One claim of a host at a time, or this can't be right.
@@ -100,6 +104,8 @@ pub struct Claimed {
     pub job: Job,
     /// The claim's number.
     pub lease: Lease,
+    /// What it was chosen by, among those that wait: the lowest first.
+    pub rank: i64,
     /// Whether it was running before: its holder died, or let go of it.
     pub rescued: bool,
 }
@@ -252,6 +258,31 @@ pub struct NewJob {
     pub job: Job,
     /// What makes it the same when it comes again.
     pub idempotency: Option<Idempotency>,
+    /// What if its group has another job that hasn't ended.
+    pub unique: Option<Unique>,
+}
+
+impl NewJob {
+    /// A job that comes once, and looks at no others.
+    pub const fn of(job: Job) -> Self {
+        Self {
+            job,
+            idempotency: None,
+            unique: None,
+        }
+    }
+}
+
+/// What if a job's group has another one that hasn't ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unique {
+    /// The other one is kept, and this one isn't taken in.
+    Keep,
+    /// This one is taken in; those that nobody has begun are cancelled.
+    Replace,
+    /// It is an error.
+    Refuse,
 }
 
 /// What makes a request the same.
@@ -272,6 +303,8 @@ pub enum Submitted {
     Same(Box<Job>),
     /// The key was used with another body.
     KeyReused,
+    /// Not taken in: this job of its group hasn't ended.
+    Open(Box<Job>),
 }
 
 /// How an act ended.

@@ -2,11 +2,14 @@
 //! that gives each transaction another connection, but for the wake-ups.
 
 use crate::error::{Fault, is_away};
+use crate::lane::Lane;
 use crate::wake::Bell;
-use crate::{Clock, Options, StoreError, Wake, migrate};
+use crate::write::{JobChange, NewRow};
+use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Transaction};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,10 +28,35 @@ macro_rules! lock {
         " FOR UPDATE"
     };
 }
+/// Whether a host with these roots and engines may begin a job, or go on with it.
+macro_rules! may_take {
+    ($roots:literal, $engines:literal) => {
+        concat!(
+            "(root IS NULL OR root = ANY(",
+            $roots,
+            ")) AND (engine IS NULL OR engine = ANY(",
+            $engines,
+            ")) ",
+            not_paused!()
+        )
+    };
+}
+macro_rules! lock_shared {
+    () => {
+        " FOR SHARE"
+    };
+}
+macro_rules! skip_locked {
+    () => {
+        " FOR UPDATE SKIP LOCKED"
+    };
+}
 macro_rules! job_columns {
     () => {
         "jobs.id, jobs.number, jobs.status, jobs.wait_until, jobs.cancel_requested, jobs.host, \
-         jobs.body, (SELECT CAST(coalesce(json_agg(sites.slug), '[]') AS text) \
+         jobs.engine, jobs.line, CASE WHEN jobs.line = 'group' THEN (SELECT CASE WHEN gates.rate_jobs IS NOT NULL THEN gates.open_at END FROM gates \
+         WHERE gates.kind = 'group' AND gates.name = jobs.group_key) END AS line_until, \
+         jobs.group_key, jobs.pipeline, jobs.body, (SELECT CAST(coalesce(json_agg(sites.slug), '[]') AS text) \
          FROM sites WHERE sites.job = jobs.id) AS live"
     };
 }
@@ -46,6 +74,8 @@ mod append;
 mod claim;
 #[path = "sql/commit.rs"]
 mod commit;
+#[path = "sql/lines.rs"]
+mod lines;
 #[path = "sql/plugins.rs"]
 mod plugins;
 #[path = "sql/read.rs"]
@@ -54,20 +84,31 @@ mod read;
 mod report;
 #[path = "sql/rows.rs"]
 mod rows;
+#[path = "sql/submit.rs"]
+mod submit;
 #[path = "sql/traits.rs"]
 mod traits;
 
 mod events;
 mod holds;
 mod listen;
+mod writes;
 
-type Store = Postgres;
+type Face = Postgres;
 type Conn = PgConnection;
 type Row = sqlx::postgres::PgRow;
 
 /// A store in PostgreSQL 14 or later.
 #[derive(Debug)]
 pub struct Postgres {
+    store: Arc<Store>,
+    commits: Lane<JobChange, Committed>,
+    submits: Lane<NewRow, Submitted>,
+}
+
+/// What calls and lanes share.
+#[derive(Debug)]
+struct Store {
     pool: PgPool,
     clock: Clock,
     call_within: Duration,
@@ -120,16 +161,18 @@ impl Postgres {
         .map_err(sql)?;
         let bell = Bell::new();
         let wire = listen::Wire::start(pool.clone(), to, names, bell.clone()).await;
-        Ok(Self {
+        Ok(Self::of(Store {
             pool,
             clock: options.clock,
             call_within: options.call_within,
             place,
             bell,
             wire,
-        })
+        }))
     }
+}
 
+impl Store {
     async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
         self.pool.begin().await
     }
@@ -215,6 +258,15 @@ async fn prepare(to: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
 /// Only one at a time replaces the pipelines: two at once would insert the same names.
 async fn lock_pipelines(conn: &mut Conn) -> Result<(), sqlx::Error> {
     sqlx::query("LOCK TABLE pipelines IN SHARE ROW EXCLUSIVE MODE")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Only one at a time looks at the jobs of a group and adds another, until its transaction ends.
+async fn lock_group(conn: &mut Conn, group: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('gantry unique ' || $1, 0))")
+        .bind(group)
         .execute(conn)
         .await?;
     Ok(())

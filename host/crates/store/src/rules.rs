@@ -4,7 +4,7 @@
 use crate::{Claimed, Page, Site, StoreError, Wake};
 use pipeline::{
     Event, EventKind, HoldKind, HostId, Job, JobId, Level, LogLine, Publication, Status,
-    StoredEvent, Timestamp, WaitReason,
+    StoredEvent, Timestamp, Wait, WaitReason,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -19,6 +19,10 @@ pub(crate) const NOBODY: Uuid = Uuid::nil();
 
 /// How long a row that can't be read is left alone before another host may try, ms.
 pub(crate) const UNREADABLE_PAUSE_MS: i64 = 60_000;
+
+/// What a point of priority is worth, in ms of waiting: who waits long enough is overtaken by
+/// nobody. In the table it is a constant of the row, so that an index serves it.
+pub(crate) const PRIORITY_MS: i64 = 60_000;
 
 /// Hosts that were silent for longer are forgotten, ms: a week.
 pub(crate) const FORGET_HOST_MS: i64 = 7 * 86_400_000;
@@ -42,13 +46,28 @@ pub(crate) struct JobRow {
     pub(crate) wait_until: Option<i64>,
     pub(crate) cancel_requested: bool,
     pub(crate) host: Option<String>,
+    pub(crate) engine: Option<String>,
+    /// What keeps it back, if it isn't a time.
+    pub(crate) line: Option<String>,
+    /// Until when, where its group's rate does.
+    pub(crate) line_until: Option<i64>,
     /// JSON: the addresses that are published.
     pub(crate) live: String,
     pub(crate) body: String,
 }
 
 impl JobRow {
+    /// As people and drivers see it.
     pub(crate) fn job(self) -> Result<Job, StoreError> {
+        let mut job = self.taken()?;
+        if job.status != Status::Waiting {
+            job.wait = None;
+        }
+        Ok(job)
+    }
+
+    /// As its new holder gets it: with what it waited for until now, which a step wants to know.
+    pub(crate) fn taken(self) -> Result<Job, StoreError> {
         let what = || format!("job {}", self.id);
         let mut job: Job = parse(&self.body, what)?;
         let live: BTreeSet<String> = parse(&self.live, what)?;
@@ -60,13 +79,46 @@ impl JobRow {
         })?;
         job.cancel_requested = self.cancel_requested;
         job.host = self.host.map(HostId);
+        job.engine = self.engine;
         job.sites.retain(|site| live.contains(&site.slug));
         match (&mut job.wait, self.wait_until) {
-            (Some(wait), Some(until)) => wait.until = Timestamp::from_millis(until),
+            (Some(wait), Some(until)) => wait.until = Some(Timestamp::from_millis(until)),
             (wait, None) => *wait = None,
             (None, Some(_)) => {}
         }
+        if let Some(line) = &self.line {
+            job.wait = Some(kept_back(line, self.line_until, &job));
+        }
         Ok(job)
+    }
+}
+
+/// What a person is told of a job that stands in this line.
+pub(crate) fn kept_back(line: &str, until: Option<i64>, job: &Job) -> Wait {
+    let group = job.group.as_deref().unwrap_or_default();
+    let pipeline = &job.spec.name;
+    let (reason, message) = match (line, until) {
+        ("group", Some(_)) => (
+            WaitReason::Rate,
+            format!("the group `{group}` has started as many jobs lately as it may"),
+        ),
+        ("group", None) => (
+            WaitReason::Group,
+            format!("the group `{group}` has as many jobs under way as it may"),
+        ),
+        ("pipeline", _) => (
+            WaitReason::Pipeline,
+            format!("the pipeline `{pipeline}` has as many jobs under way as it may"),
+        ),
+        _ => (
+            WaitReason::Pause,
+            format!("the pipeline `{pipeline}` is paused, or everything is"),
+        ),
+    };
+    Wait {
+        reason,
+        message,
+        until: until.map(Timestamp::from_millis),
     }
 }
 
@@ -229,12 +281,9 @@ pub(crate) fn pattern(q: &str) -> String {
 pub(crate) fn wait(job: &Job, now: Timestamp) -> (Option<i64>, Option<i64>) {
     match (&job.wait, job.status) {
         (Some(wait), Status::Waiting) if wait.reason == WaitReason::RunAt => {
-            (Some(wait.until.as_millis()), None)
+            (wait.until.map(Timestamp::as_millis), None)
         }
-        (Some(wait), Status::Waiting) => (
-            None,
-            Some(i64::try_from(wait.until.since(now).as_millis()).unwrap_or(i64::MAX)),
-        ),
+        (Some(wait), Status::Waiting) => (None, wait.until.map(|until| millis(until.since(now)))),
         _ => (None, None),
     }
 }
@@ -261,12 +310,11 @@ pub(crate) fn submitted(job: &Job) -> Event {
     }
 }
 
-/// The events that are kept: all but pieces of an agent's text.
-pub(crate) fn kept(events: &[Event]) -> Vec<&Event> {
-    events
-        .iter()
-        .filter(|event| event.kind != EventKind::AgentDelta)
-        .collect()
+/// One error for each of those that failed together.
+pub(crate) fn all_failed<T>(error: StoreError, count: usize) -> Vec<Result<T, StoreError>> {
+    let mut answers: Vec<_> = (1..count).map(|_| Err(error.again())).collect();
+    answers.push(Err(error));
+    answers
 }
 
 /// Whom to wake after a job was written.
@@ -275,7 +323,8 @@ pub(crate) fn wakes(job: &Job, events: usize, sites: bool) -> Vec<Wake> {
     if events > 0 {
         wakes.push(Wake::Events(Some(job.id)));
     }
-    if job.status == Status::Queued {
+    // One that waits is told of, too: who sleeps reckons anew until when.
+    if matches!(job.status, Status::Queued | Status::Waiting) {
         wakes.push(Wake::Ready);
     }
     if sites {
@@ -288,7 +337,7 @@ pub(crate) fn wakes(job: &Job, events: usize, sites: bool) -> Vec<Wake> {
 pub(crate) fn order(claimed: &mut [Claimed]) {
     claimed.sort_by_key(|claimed| {
         let job = &claimed.job;
-        (!claimed.rescued, -i64::from(job.priority), job.number)
+        (!claimed.rescued, claimed.rank, job.number)
     });
 }
 

@@ -2,11 +2,14 @@
 //! process away: `GANTRY_DATA` is locked by the host.
 
 use crate::error::Fault;
+use crate::lane::Lane;
 use crate::wake::Bell;
-use crate::{Clock, Options, StoreError, Wake, migrate};
+use crate::write::{JobChange, NewRow};
+use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool, Transaction};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Now in ms: the test's where it gives one.
@@ -25,10 +28,35 @@ macro_rules! lock {
         ""
     };
 }
+/// Whether a host with these roots and engines may begin a job, or go on with it.
+macro_rules! may_take {
+    ($roots:literal, $engines:literal) => {
+        concat!(
+            "(root IS NULL OR root IN (SELECT value FROM json_each(",
+            $roots,
+            "))) AND (engine IS NULL OR engine IN (SELECT value FROM json_each(",
+            $engines,
+            "))) ",
+            not_paused!()
+        )
+    };
+}
+macro_rules! lock_shared {
+    () => {
+        ""
+    };
+}
+macro_rules! skip_locked {
+    () => {
+        ""
+    };
+}
 macro_rules! job_columns {
     () => {
         "jobs.id, jobs.number, jobs.status, jobs.wait_until, jobs.cancel_requested, jobs.host, \
-         jobs.body, (SELECT json_group_array(sites.slug) \
+         jobs.engine, jobs.line, CASE WHEN jobs.line = 'group' THEN (SELECT CASE WHEN gates.rate_jobs IS NOT NULL THEN gates.open_at END FROM gates \
+         WHERE gates.kind = 'group' AND gates.name = jobs.group_key) END AS line_until, \
+         jobs.group_key, jobs.pipeline, jobs.body, (SELECT json_group_array(sites.slug) \
          FROM sites WHERE sites.job = jobs.id) AS live"
     };
 }
@@ -46,6 +74,8 @@ mod append;
 mod claim;
 #[path = "sql/commit.rs"]
 mod commit;
+#[path = "sql/lines.rs"]
+mod lines;
 #[path = "sql/plugins.rs"]
 mod plugins;
 #[path = "sql/read.rs"]
@@ -54,19 +84,30 @@ mod read;
 mod report;
 #[path = "sql/rows.rs"]
 mod rows;
+#[path = "sql/submit.rs"]
+mod submit;
 #[path = "sql/traits.rs"]
 mod traits;
 
 mod events;
 mod holds;
+mod writes;
 
-type Store = Sqlite;
+type Face = Sqlite;
 type Conn = SqliteConnection;
 type Row = sqlx::sqlite::SqliteRow;
 
 /// A store in an SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
+    store: Arc<Store>,
+    commits: Lane<JobChange, Committed>,
+    submits: Lane<NewRow, Submitted>,
+}
+
+/// What calls and lanes share.
+#[derive(Debug)]
+struct Store {
     /// One connection: SQLite has one writer, and who waits here doesn't meet `SQLITE_BUSY`.
     writer: SqlitePool,
     readers: SqlitePool,
@@ -110,16 +151,18 @@ impl Sqlite {
             })?;
         let readers = pool(options.connections.max(1))
             .connect_lazy_with(to.pragma("query_only", "ON").create_if_missing(false));
-        Ok(Self {
+        Ok(Self::of(Store {
             writer,
             readers,
             clock: options.clock,
             call_within: options.call_within,
             place,
             bell: Bell::new(),
-        })
+        }))
     }
+}
 
+impl Store {
     /// The writer, locked at once: a lock that is taken later can't wait for its turn.
     async fn begin(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await
@@ -139,5 +182,10 @@ impl Sqlite {
 
 /// Nothing to lock: see [`lock!`].
 async fn lock_pipelines(_: &mut Conn) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// Nothing to lock: see [`lock!`].
+async fn lock_group(_: &mut Conn, _: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }

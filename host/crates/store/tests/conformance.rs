@@ -13,6 +13,8 @@ mod claims;
 mod commits;
 #[path = "conformance/events.rs"]
 mod events;
+#[path = "conformance/lines.rs"]
+mod lines;
 #[path = "conformance/outputs.rs"]
 mod outputs;
 #[path = "conformance/people.rs"]
@@ -72,7 +74,11 @@ both! {
         an_expired_lease_is_taken_over_only_when_asked_for
         a_host_takes_its_own_back_at_once
         a_row_that_cant_be_read_stops_no_other
-        a_reaper_sees_who_holds_what;
+        a_reaper_sees_who_holds_what
+        who_waits_long_enough_is_overtaken_by_nobody
+        a_holder_is_told_what_the_job_waited_for
+        an_agent_in_an_engine_goes_to_a_host_that_reaches_it
+        who_is_idle_knows_for_how_long;
     commits:
         a_commit_is_state_events_and_blobs
         no_write_under_an_old_lease_changes_anything
@@ -88,6 +94,21 @@ both! {
         pages_hold_each_job_once_while_others_come
         filters
         an_event_that_cant_be_read_holds_up_no_other;
+    lines:
+        a_full_group_keeps_jobs_back_and_a_place_that_comes_free_lets_one_through
+        a_groups_limit_is_exact_over_hosts_that_claim_and_finish_at_once
+        a_pipelines_limit_holds_with_a_groups
+        a_job_that_is_rescued_or_given_back_keeps_its_place
+        a_job_that_pauses_gives_up_its_place
+        a_place_of_a_job_that_is_cancelled_or_deleted_comes_free
+        a_rate_lets_so_many_start_in_a_period
+        a_pause_keeps_back_and_its_end_lets_through
+        a_pause_of_everything_stops_no_rescue
+        a_new_limit_counts_what_runs_and_keeps_back_what_is_ready
+        groups_without_limits_of_their_own_have_those_of_the_star
+        a_pipelines_file_says_its_limit
+        unique_keeps_replaces_or_refuses
+        unique_at_once_takes_in_one;
     outputs:
         a_piece_is_told_once
         a_piece_under_an_old_lease_changes_nothing

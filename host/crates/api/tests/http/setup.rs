@@ -256,6 +256,8 @@ impl Host {
         let ask = Ask {
             host: HostId("h1".into()),
             roots: Vec::new(),
+            engines: Vec::new(),
+            look: true,
             limit: 1,
             lease_time: Duration::from_secs(60),
             held: Vec::new(),

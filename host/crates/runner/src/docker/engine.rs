@@ -54,6 +54,11 @@ impl Engine {
         Ok(id.await?)
     }
 
+    /// Its id, once it was asked for.
+    pub(super) fn known_id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
+    }
+
     fn connect(&self) -> Result<Docker, Error> {
         match self.host.as_deref() {
             None => Docker::connect_with_unix("/var/run/docker.sock", TIMEOUT, API_DEFAULT_VERSION),

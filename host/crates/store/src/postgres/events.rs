@@ -5,44 +5,49 @@ use super::{Conn, Store, read, rows};
 use crate::Position;
 use crate::error::Fault;
 use crate::rules::{self, clean};
-use pipeline::{Event, JobId, LogLine, StoredEvent};
+use crate::write::Numbered;
+use pipeline::{JobId, LogLine, StoredEvent};
 use sqlx::{Row as _, query};
 
-/// Adds events, the last of which has the number `last`; of no job, all have 0.
+/// Adds events, of any jobs.
 pub(super) async fn add(
     store: &Store,
     conn: &mut Conn,
-    job: Option<JobId>,
-    last: i64,
-    told: &[&Event],
+    told: &[Numbered<'_>],
 ) -> Result<(), Fault> {
     if told.is_empty() {
         return Ok(());
     }
-    let seqs: Vec<i64> = match job {
-        Some(_) => rules::numbers(last, told.len()).collect(),
-        None => vec![0; told.len()],
-    };
-    let kinds: Vec<String> = told.iter().map(|event| event.kind.word()).collect();
-    let phases: Vec<_> = told.iter().map(|e| e.phase.as_deref().map(text)).collect();
-    let attempts: Vec<_> = told.iter().map(|e| e.attempt.map(i64::from)).collect();
-    let mut data = Vec::with_capacity(told.len());
-    for event in told {
-        data.push(rules::json(&event.data)?);
-    }
     query(concat!(
-        "INSERT INTO events (job, seq, kind, at, phase, attempt, data) SELECT $1, seq, kind, ",
-        now!("$2"),
-        ", phase, attempt, data FROM unnest($3, $4, $5, $6, $7) ",
-        "WITH ORDINALITY AS told (seq, kind, phase, attempt, data, n) ORDER BY n"
+        "INSERT INTO events (job, seq, kind, at, phase, attempt, data) SELECT job, seq, kind, ",
+        now!("$1"),
+        ", phase, attempt, data FROM unnest(CAST($2 AS uuid[]), $3, $4, CAST($5 AS text[]), ",
+        "CAST($6 AS bigint[]), $7) ",
+        "WITH ORDINALITY AS told (job, seq, kind, phase, attempt, data, n) ORDER BY n"
     ))
-    .bind(job.map(|job| job.0))
     .bind(store.now())
-    .bind(seqs)
-    .bind(kinds)
-    .bind(phases)
-    .bind(attempts)
-    .bind(data)
+    .bind(
+        told.iter()
+            .map(|it| it.job.map(|job| job.0))
+            .collect::<Vec<_>>(),
+    )
+    .bind(told.iter().map(|it| it.seq).collect::<Vec<_>>())
+    .bind(
+        told.iter()
+            .map(|it| it.told.kind.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        told.iter()
+            .map(|it| it.told.phase.as_deref())
+            .collect::<Vec<_>>(),
+    )
+    .bind(told.iter().map(|it| it.told.attempt).collect::<Vec<_>>())
+    .bind(
+        told.iter()
+            .map(|it| it.told.data.as_str())
+            .collect::<Vec<_>>(),
+    )
     .execute(conn)
     .await?;
     Ok(())

@@ -20,15 +20,16 @@ pub(super) async fn take_over(
     let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
     query(concat!(
         "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE status = 'running' ",
-        "AND (root IS NULL OR root = ANY($2)) AND CASE WHEN host = $1 THEN NOT EXISTS ",
+        "AND (root IS NULL OR root = ANY($2)) AND (engine IS NULL OR engine = ANY($9)) ",
+        "AND CASE WHEN host = $1 THEN NOT EXISTS ",
         "(SELECT 1 FROM unnest($3, $4) AS held (id, lease) ",
         "WHERE held.id = jobs.id AND held.lease = jobs.lease) ELSE $5 AND lease_until < ",
         now!("$6"),
-        " END ORDER BY priority DESC, number FOR UPDATE OF jobs SKIP LOCKED LIMIT $7) ",
+        " END ORDER BY rank, number FOR UPDATE OF jobs SKIP LOCKED LIMIT $7) ",
         "UPDATE jobs SET lease = jobs.lease + 1, host = $1, lease_until = ",
         now!("$6"),
         " + $8 FROM due WHERE jobs.id = due.id AND jobs.status = 'running' ",
-        "RETURNING jobs.lease, ",
+        "RETURNING jobs.lease, jobs.rank, ",
         job_columns!()
     ))
     .bind(&ask.host.0)
@@ -39,22 +40,30 @@ pub(super) async fn take_over(
     .bind(store.now())
     .bind(i64::from(ask.limit))
     .bind(millis(ask.lease_time))
+    .bind(&ask.engines)
     .fetch_all(conn)
     .await
 }
 
-pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
+/// Puts what waits and is due into its line, or makes it ready.
+pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<Vec<Row>, sqlx::Error> {
     query(concat!(
-        "UPDATE jobs SET ready = true WHERE id = ANY(ARRAY(SELECT id FROM jobs ",
-        "WHERE status = 'waiting' AND NOT ready AND wait_until <= ",
+        "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE status = 'waiting' AND NOT ready ",
+        "AND line IS NULL AND wait_until <= ",
         now!("$1"),
-        " ORDER BY wait_until LIMIT 1000 FOR UPDATE SKIP LOCKED)) ",
-        "AND status = 'waiting' AND NOT ready"
+        " ORDER BY wait_until LIMIT 1000 FOR UPDATE SKIP LOCKED), ",
+        "way AS MATERIALIZED (SELECT jobs.id, ",
+        line!("jobs.pipeline", "jobs.group_key"),
+        " AS line FROM jobs JOIN due ON due.id = jobs.id) ",
+        "UPDATE jobs SET line = way.line, ready = (way.line IS NULL), ",
+        "status = CASE WHEN way.line IS NULL THEN 'queued' ELSE 'waiting' END, ",
+        "group_slot = false, pipeline_slot = false FROM way WHERE jobs.id = way.id ",
+        "AND jobs.status = 'waiting' AND NOT jobs.ready ",
+        "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
     ))
     .bind(store.now())
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await
 }
 
 pub(super) async fn take_ready(
@@ -66,13 +75,15 @@ pub(super) async fn take_ready(
     let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
     query(concat!(
         "WITH due AS MATERIALIZED (SELECT id FROM jobs ",
-        "WHERE status IN ('queued', 'waiting') AND ready AND (root IS NULL OR root = ANY($2)) ",
-        "ORDER BY priority DESC, number FOR UPDATE SKIP LOCKED LIMIT $3) ",
-        "UPDATE jobs SET status = 'running', ready = false, wait_until = NULL, ",
+        "WHERE status IN ('queued', 'waiting') AND ready AND ",
+        may_take!("$2", "$6"),
+        "ORDER BY rank, number FOR UPDATE SKIP LOCKED LIMIT $3) ",
+        "UPDATE jobs SET status = 'running', ready = false, ",
         "lease = jobs.lease + 1, host = $1, lease_until = ",
         now!("$4"),
         " + $5 FROM due WHERE jobs.id = due.id ",
-        "AND jobs.status IN ('queued', 'waiting') AND jobs.ready RETURNING jobs.lease, ",
+        "AND jobs.status IN ('queued', 'waiting') AND jobs.ready ",
+        "RETURNING jobs.lease, jobs.rank, ",
         job_columns!()
     ))
     .bind(&ask.host.0)
@@ -80,7 +91,37 @@ pub(super) async fn take_ready(
     .bind(limit)
     .bind(store.now())
     .bind(millis(ask.lease_time))
+    .bind(&ask.engines)
     .fetch_all(conn)
+    .await
+}
+
+/// In how many ms there may be something to be claimed, by what is written now.
+pub(super) async fn next(store: &Store, ask: &Ask) -> Result<Row, sqlx::Error> {
+    let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
+    query(concat!(
+        "SELECT min(next) FROM (",
+        "(SELECT CAST(0 AS bigint) AS next FROM jobs WHERE status IN ('queued', 'waiting') ",
+        "AND ready AND ",
+        may_take!("$1", "$2"),
+        "ORDER BY rank, number LIMIT 1) UNION ALL ",
+        "(SELECT wait_until - ",
+        now!("$3"),
+        " FROM jobs WHERE status = 'waiting' AND NOT ready AND line IS NULL ",
+        "ORDER BY wait_until LIMIT 1) UNION ALL (SELECT min(open_at) - ",
+        now!("$3"),
+        " FROM gates) UNION ALL (SELECT min(CASE WHEN host = $4 THEN NULL ELSE lease_until END) - ",
+        now!("$3"),
+        " FROM jobs WHERE status = 'running' AND $5 AND ",
+        may_take!("$1", "$2"),
+        ")) AS times"
+    ))
+    .bind(roots)
+    .bind(&ask.engines)
+    .bind(store.now())
+    .bind(&ask.host.0)
+    .bind(ask.take_over == TakeOver::Expired)
+    .fetch_one(store.reads())
     .await
 }
 
@@ -94,10 +135,13 @@ pub(super) async fn extend(
 ) -> Result<Vec<Beat>, sqlx::Error> {
     let (jobs, leases) = columns(held);
     let found = query(concat!(
+        "WITH held AS MATERIALIZED (SELECT jobs.id FROM jobs ",
+        "JOIN unnest($3, $4) AS held (id, lease) ON jobs.id = held.id AND jobs.lease = held.lease ",
+        "WHERE jobs.id = ANY($3) AND jobs.host = $5 AND jobs.status = 'running' ",
+        "ORDER BY jobs.id FOR UPDATE OF jobs) ",
         "UPDATE jobs SET lease_until = ",
         now!("$1"),
-        " + $2 FROM unnest($3, $4) AS held (id, lease) WHERE jobs.id = held.id ",
-        "AND jobs.lease = held.lease AND jobs.host = $5 AND jobs.status = 'running' ",
+        " + $2 FROM held WHERE jobs.id = held.id AND jobs.host = $5 AND jobs.status = 'running' ",
         "RETURNING jobs.id, jobs.lease, jobs.cancel_requested"
     ))
     .bind(store.now())

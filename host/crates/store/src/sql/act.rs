@@ -1,93 +1,18 @@
-//! What people do: submit, act, delete. What follows from an input, `pipeline::step` says.
+//! What people do with a job that is there: act, delete. What follows from an input, `pipeline::step` says.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Store, events, rows};
+use super::lines::{self, Door};
+use super::{Conn, Row, Store, events, rows};
 use crate::error::Fault;
-use crate::rules::{self, clean};
-use crate::{Acted, Deleted, Idempotency, NewJob, Submitted, Wake};
+use crate::rules::{self, PRIORITY_MS, clean};
+use crate::write::{Told, numbered};
+use crate::{Acted, Deleted, Wake};
 use pipeline::{
-    IllegalTransition, Input, InputName, Job, JobId, Limits, RootId, StateName, Status, Timestamp,
-    step,
+    IllegalTransition, Input, InputName, Job, JobId, Limits, RootId, StateName, Status, Step,
+    Timestamp, step,
 };
 use sqlx::{Row as _, query};
-
-pub(super) async fn submit(store: &Store, new: &NewJob) -> Result<Submitted, Fault> {
-    loop {
-        let mut tx = store.begin().await?;
-        if let Some(request) = &new.idempotency
-            && !first(&mut tx, request, new.job.id).await?
-        {
-            match again(&mut tx, request).await? {
-                Some(answer) => return Ok(answer),
-                // Its job was deleted just now, and the key with it.
-                None => continue,
-            }
-        }
-        let told = rules::submitted(&new.job);
-        let mut job = new.job.clone();
-        job.number = insert(&mut tx, &job).await?;
-        events::add(store, &mut tx, Some(job.id), 1, &[&told]).await?;
-        tx.commit().await?;
-        store.ring(rules::wakes(&job, 1, false));
-        return Ok(Submitted::New(Box::new(job)));
-    }
-}
-
-/// Whether this key wasn't used before. Waits for another transaction that is using it.
-async fn first(conn: &mut Conn, request: &Idempotency, job: JobId) -> Result<bool, sqlx::Error> {
-    let done =
-        query("INSERT INTO requests (key, body, job) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-            .bind(clean(&request.key))
-            .bind(&request.body.0)
-            .bind(job.0)
-            .execute(conn)
-            .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// The answer to a key that was used before.
-async fn again(conn: &mut Conn, request: &Idempotency) -> Result<Option<Submitted>, Fault> {
-    let row = query(concat!(
-        "SELECT ",
-        job_columns!(),
-        ", requests.body AS request_body ",
-        "FROM requests JOIN jobs ON jobs.id = requests.job WHERE requests.key = $1"
-    ))
-    .bind(clean(&request.key))
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let body: String = row.try_get("request_body")?;
-    if body != request.body.0 {
-        return Ok(Some(Submitted::KeyReused));
-    }
-    Ok(Some(Submitted::Same(Box::new(rows::job(&row)?))))
-}
-
-async fn insert(conn: &mut Conn, job: &Job) -> Result<i64, Fault> {
-    // What a person asked for is a moment, whoever looked at the clock.
-    let until = job.wait.as_ref().map(|wait| wait.until.as_millis());
-    let row = query(
-        "INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, status, \
-         wait_until, ready, created_at, submitter, event_seq, body) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12) RETURNING number",
-    )
-    .bind(job.id.0)
-    .bind(rules::folded(&job.name))
-    .bind(clean(&job.spec.name))
-    .bind(job.group.as_deref().map(clean))
-    .bind(job.priority)
-    .bind(i64::from(job.revision))
-    .bind(job.status.word())
-    .bind(until)
-    .bind(job.status == Status::Queued)
-    .bind(job.created_at.as_millis())
-    .bind(clean(&job.submitter))
-    .bind(rules::json(job)?)
-    .fetch_one(conn)
-    .await?;
-    Ok(row.try_get(0)?)
-}
+use std::collections::BTreeSet;
 
 pub(super) async fn act(
     store: &Store,
@@ -130,50 +55,83 @@ pub(super) async fn act(
         Ok(step) => step,
         Err(illegal) => return Ok(Acted::Illegal(illegal)),
     };
-    let told = rules::kept(&step.events);
-    let seq = write(store, &mut tx, &step.next, now, told.len()).await?;
-    events::add(store, &mut tx, Some(id), seq, &told).await?;
+    let wakes = rest(store, &mut tx, &step, now).await?;
     tx.commit().await?;
-    store.ring(rules::wakes(&step.next, told.len(), false));
+    store.ring(wakes);
     Ok(Acted::Done(Box::new(step.next)))
 }
 
-/// Writes the row of a job that nobody holds, and that is locked; the number of its last event.
+/// Writes what follows for a job that nobody holds, and whose row is locked. Whom to wake.
+pub(super) async fn rest(
+    store: &Store,
+    conn: &mut Conn,
+    step: &Step,
+    now: Timestamp,
+) -> Result<Vec<Wake>, Fault> {
+    let job = &step.next;
+    let told = Told::kept(&step.events)?;
+    let row = write(store, conn, job, now, told.len()).await?;
+    let numbered: Vec<_> = numbered(job.id, row.try_get("event_seq")?, &told).collect();
+    events::add(store, conn, &numbered).await?;
+    // It leaves its place, if it had one, and comes anew.
+    let group = job.group.as_deref().map(clean);
+    let pipeline = clean(&job.spec.name);
+    let slots = (row.try_get("group_slot")?, row.try_get("pipeline_slot")?);
+    let mut doors: BTreeSet<Door> = lines::left(group.as_deref(), &pipeline, slots).collect();
+    let line: Option<String> = row.try_get("line")?;
+    doors.extend(lines::entered(line.as_deref(), group.as_deref(), &pipeline));
+    lines::open(store, conn, doors).await?;
+    Ok(rules::wakes(job, told.len(), false))
+}
+
+/// Writes the row of a job that nobody holds, and that is locked. One that is to run again comes
+/// anew: behind those of its priority.
 async fn write(
     store: &Store,
     conn: &mut Conn,
     job: &Job,
     now: Timestamp,
     told: usize,
-) -> Result<i64, Fault> {
+) -> Result<Row, Fault> {
     let (until, pause) = rules::wait(job, now);
     let row = query(concat!(
-        "UPDATE jobs SET body = $1, status = $2, revision = $3, finished_at = $4, ",
-        "wait_until = coalesce(CAST($5 AS bigint), ",
-        now!("$6"),
-        " + CAST($7 AS bigint)), ",
-        "ready = (CAST($2 AS text) = 'queued'), cancel_requested = $8, ",
-        "event_seq = event_seq + $9 WHERE id = $10 RETURNING event_seq"
+        "UPDATE jobs SET body = $1, revision = $2, finished_at = $3, ",
+        "wait_until = coalesce(CAST($4 AS bigint), ",
+        now!("$5"),
+        " + CAST($6 AS bigint)), ",
+        "status = CASE WHEN CAST($7 AS text) = 'queued' AND way.line IS NOT NULL THEN 'waiting' ",
+        "ELSE $7 END, ",
+        "line = CASE WHEN CAST($7 AS text) = 'queued' THEN way.line END, ",
+        "ready = (CAST($7 AS text) = 'queued' AND way.line IS NULL), ",
+        "rank = CASE WHEN CAST($7 AS text) = 'queued' THEN ",
+        now!("$5"),
+        " - CAST(priority AS bigint) * $8 ELSE rank END, ",
+        "engine = NULL, cancel_requested = $9, event_seq = event_seq + $10 FROM (SELECT id AS job, ",
+        line!("jobs.pipeline", "jobs.group_key"),
+        " AS line FROM jobs WHERE id = $11) AS way WHERE id = way.job ",
+        "RETURNING jobs.event_seq, jobs.line, jobs.group_slot, jobs.pipeline_slot"
     ))
     .bind(rules::json(job)?)
-    .bind(job.status.word())
     .bind(i64::from(job.revision))
     .bind(job.finished_at.map(Timestamp::as_millis))
     .bind(until)
     .bind(store.now())
     .bind(pause)
+    .bind(job.status.word())
+    .bind(PRIORITY_MS)
     .bind(job.cancel_requested)
     .bind(i64::try_from(told).unwrap_or(i64::MAX))
     .bind(job.id.0)
     .fetch_one(conn)
     .await?;
-    Ok(row.try_get(0)?)
+    Ok(row)
 }
 
 pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
     let mut tx = store.begin().await?;
     let row = query(concat!(
-        "SELECT status, root FROM jobs WHERE id = $1",
+        "SELECT status, root, group_key, pipeline, group_slot, pipeline_slot ",
+        "FROM jobs WHERE id = $1",
         lock!()
     ))
     .bind(id.0)
@@ -203,8 +161,12 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
     ] {
         query(sql).bind(id.0).execute(&mut *tx).await?;
     }
+    let group: Option<&str> = row.try_get("group_key")?;
+    let slots = (row.try_get("group_slot")?, row.try_get("pipeline_slot")?);
+    let doors = lines::left(group, row.try_get("pipeline")?, slots).collect();
+    lines::open(store, &mut tx, doors).await?;
     tx.commit().await?;
-    let mut wakes = vec![Wake::Events(Some(id))];
+    let mut wakes = vec![Wake::Events(Some(id)), Wake::Ready];
     if sites.rows_affected() > 0 {
         wakes.push(Wake::Sites);
     }

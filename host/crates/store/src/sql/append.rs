@@ -5,6 +5,7 @@
 use super::{Conn, Store, events};
 use crate::error::Fault;
 use crate::rules::{self, clean};
+use crate::write::{Told, numbered};
 use crate::{Appended, Hold, Piece, Wake};
 use pipeline::{Event, JobId, LogLine};
 use sqlx::{Row as _, query};
@@ -15,7 +16,7 @@ pub(super) async fn append(
     told: &[Event],
     lines: &[LogLine],
 ) -> Result<bool, Fault> {
-    let told = rules::kept(told);
+    let told = Told::kept(told)?;
     let mut tx = store.begin().await?;
     if !add(store, &mut tx, hold, &told, lines).await? {
         return Ok(false);
@@ -32,7 +33,7 @@ pub(super) async fn append_output(
     told: &[Event],
     lines: &[LogLine],
 ) -> Result<Appended, Fault> {
-    let told = rules::kept(told);
+    let told = Told::kept(told)?;
     let mut tx = store.begin().await?;
     // The job's row first: its lock orders whoever writes of this job.
     if !add(store, &mut tx, hold, &told, lines).await? {
@@ -53,7 +54,7 @@ async fn add(
     store: &Store,
     conn: &mut Conn,
     hold: &Hold,
-    told: &[&Event],
+    told: &[Told],
     lines: &[LogLine],
 ) -> Result<bool, Fault> {
     let row = query(
@@ -69,7 +70,8 @@ async fn add(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else { return Ok(false) };
-    events::add(store, conn, Some(hold.job), row.try_get(0)?, told).await?;
+    let numbered: Vec<_> = numbered(hold.job, row.try_get(0)?, told).collect();
+    events::add(store, conn, &numbered).await?;
     events::add_lines(store, conn, hold.job, row.try_get(1)?, lines).await?;
     Ok(true)
 }

@@ -2,12 +2,13 @@
 //! answer is. How rows are chosen and locked is each database's own: see `holds` of both.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Row, Store, holds, report, rows};
+use super::{Conn, Row, Store, holds, lines, report, rows};
 use crate::error::Fault;
 use crate::rules;
 use crate::{Ask, Beat, Claimed, Hold, TakeOver};
 use pipeline::{HostId, Lease};
 use sqlx::{Row as _, query};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -23,17 +24,30 @@ pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Faul
     }
     let left = i64::from(ask.limit) - i64::try_from(taken.len()).unwrap_or(0);
     if left > 0 {
-        // What waits and is due joins the ready ones, where priority and age are looked at.
-        holds::make_ready(store, &mut tx).await?;
+        if ask.look {
+            // What waits and is due comes to its line, or joins the ready ones.
+            let mut due = BTreeSet::new();
+            for row in holds::make_ready(store, &mut tx).await? {
+                let line: Option<&str> = row.try_get("line")?;
+                due.extend(lines::entered(
+                    line,
+                    row.try_get("group_key")?,
+                    row.try_get("pipeline")?,
+                ));
+            }
+            lines::open(store, &mut tx, due).await?;
+            lines::settle(store, &mut tx).await?;
+        }
         let found = holds::take_ready(store, &mut tx, ask, left).await?;
         taken.extend(found.into_iter().map(|row| (row, false)));
     }
     let mut claimed = Vec::with_capacity(taken.len());
     for (row, rescued) in taken {
-        match rows::job(&row) {
+        match rows::taken(&row) {
             Ok(job) => claimed.push(Claimed {
                 job,
                 lease: Lease(row.try_get("lease")?),
+                rank: row.try_get("rank")?,
                 rescued,
             }),
             Err(Fault::Store(error)) => {
@@ -46,6 +60,14 @@ pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Faul
     tx.commit().await?;
     rules::order(&mut claimed);
     Ok(claimed)
+}
+
+/// How long nothing will be there to be claimed, unless somebody wakes; none where nothing is in
+/// sight.
+pub(super) async fn idle_for(store: &Store, ask: &Ask) -> Result<Option<Duration>, Fault> {
+    let row = holds::next(store, ask).await?;
+    let next: Option<i64> = row.try_get(0)?;
+    Ok(next.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
 /// Puts back a claimed job that this version can't read: one bad row must not stop the others.
@@ -72,7 +94,10 @@ pub(super) async fn heartbeat(
 ) -> Result<Vec<Beat>, Fault> {
     let mut tx = store.begin().await?;
     report::seen(store, &mut tx, host, lease_time).await?;
-    let beats = holds::extend(store, &mut tx, host, held, lease_time).await?;
+    let beats = match held {
+        [] => Vec::new(),
+        held => holds::extend(store, &mut tx, host, held, lease_time).await?,
+    };
     tx.commit().await?;
     Ok(beats)
 }

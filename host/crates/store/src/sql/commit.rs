@@ -1,85 +1,95 @@
 //! What a holder writes: each statement looks at the lease. It doesn't decide what to write.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Store, events};
+use super::{Conn, Store, events, lines, writes};
 use crate::error::Fault;
 use crate::rules::{self, clean};
-use crate::{Change, Committed, Hold, OnCancel, StoreError};
-use pipeline::{Job, Publication, Status, Timestamp};
+use crate::write::{Changed, JobChange, numbered};
+use crate::{Committed, Hold, StoreError, Wake};
+use pipeline::{Digest, JobId, Publication, Status};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 
-pub(super) async fn commit(
+/// Commits what can fail for no reason of its own, as one transaction.
+pub(super) async fn together(
     store: &Store,
-    hold: &Hold,
-    change: &Change,
-) -> Result<Committed, Fault> {
-    let job = &change.step.next;
-    let told = rules::kept(&change.step.events);
-    let mut tx = store.begin().await?;
-    let Some(seq) = write(store, &mut tx, hold, change, told.len()).await? else {
-        return Ok(why_not(&mut tx, hold).await?);
-    };
-    events::add(store, &mut tx, Some(hold.job), seq, &told).await?;
-    for (digest, bytes) in &change.blobs {
-        query(
-            "INSERT INTO blobs (digest, owner, bytes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(&digest.0)
-        .bind(hold.job.0)
-        .bind(bytes.as_slice())
-        .execute(&mut *tx)
-        .await?;
+    changes: Vec<JobChange>,
+) -> Vec<Result<Committed, StoreError>> {
+    let all: Vec<&JobChange> = changes.iter().collect();
+    match store.within(commit(store, &all)).await {
+        Ok(done) => done.into_iter().map(Ok).collect(),
+        // Which of them it was shows when they go one by one.
+        Err(error) if changes.len() > 1 && !error.passes() => {
+            let mut answers = Vec::with_capacity(changes.len());
+            for change in &changes {
+                answers.push(store.within(alone(store, change)).await);
+            }
+            answers
+        }
+        Err(error) => rules::all_failed(error, changes.len()),
     }
-    for (place, publication) in (0_i64..).zip(&change.step.publish) {
-        publish(store, &mut tx, job, place, publication).await?;
-    }
-    let mut sites = !change.step.publish.is_empty();
-    if job.status == Status::Succeeded {
-        sites |= take_back(&mut tx, job).await?;
-    }
-    tx.commit().await?;
-    store.ring(rules::wakes(job, told.len(), sites));
-    Ok(Committed::Done { seq })
 }
 
-/// Writes the job's row; the number of its last event, or nothing where it may not.
-async fn write(
-    store: &Store,
+/// Commits one by itself.
+pub(super) async fn alone(store: &Store, change: &JobChange) -> Result<Committed, Fault> {
+    Ok(commit(store, &[change]).await?.swap_remove(0))
+}
+
+async fn commit(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>, Fault> {
+    let mut tx = store.begin().await?;
+    let done = writes::change(store, &mut tx, changes).await?;
+    let mut answers = Vec::with_capacity(changes.len());
+    let (mut told, mut doors, mut wakes) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for (change, done) in changes.iter().zip(done) {
+        let Some(Changed { seq, slots }) = done else {
+            answers.push(why_not(&mut tx, &change.hold).await?);
+            continue;
+        };
+        answers.push(Committed::Done { seq });
+        told.extend(numbered(change.hold.job, seq, &change.told));
+        wakes.extend(&change.wakes);
+        // One that is given back keeps its place: its agent may be running.
+        if !matches!(change.status, Status::Running | Status::Queued) {
+            doors.extend(lines::left(
+                change.group.as_deref(),
+                &change.pipeline,
+                slots,
+            ));
+        }
+        for (digest, bytes) in &change.blobs {
+            keep(&mut tx, change.hold.job, digest, bytes).await?;
+        }
+        for (place, publication) in (0_i64..).zip(&change.publish) {
+            publish(store, &mut tx, change, place, publication).await?;
+        }
+        if let Some(keep) = &change.keep
+            && take_back(&mut tx, change.hold.job, keep).await?
+        {
+            wakes.push(Wake::Sites);
+        }
+    }
+    events::add(store, &mut tx, &told).await?;
+    if lines::open(store, &mut tx, doors).await? {
+        wakes.push(Wake::Ready);
+    }
+    tx.commit().await?;
+    store.ring(wakes);
+    Ok(answers)
+}
+
+async fn keep(
     conn: &mut Conn,
-    hold: &Hold,
-    change: &Change,
-    told: usize,
-) -> Result<Option<i64>, Fault> {
-    let job = &change.step.next;
-    let (until, pause) = rules::wait(job, change.now);
-    let row = query(concat!(
-        "UPDATE jobs SET body = $1, status = $2, revision = $3, root = $4, finished_at = $5, ",
-        "wait_until = coalesce(CAST($6 AS bigint), ",
-        now!("$7"),
-        " + CAST($8 AS bigint)), ",
-        "ready = (CAST($2 AS text) = 'queued'), event_seq = event_seq + $9, ",
-        "host = CASE WHEN CAST($2 AS text) = 'running' THEN host END, ",
-        "lease_until = CASE WHEN CAST($2 AS text) = 'running' THEN lease_until END ",
-        "WHERE id = $10 AND lease = $11 AND host = $12 AND status = 'running' ",
-        "AND (NOT cancel_requested OR $13) RETURNING event_seq"
-    ))
-    .bind(rules::json(job)?)
-    .bind(job.status.word())
-    .bind(i64::from(job.revision))
-    .bind(job.root.as_ref().map(|root| root.0.as_str()))
-    .bind(job.finished_at.map(Timestamp::as_millis))
-    .bind(until)
-    .bind(store.now())
-    .bind(pause)
-    .bind(i64::try_from(told).unwrap_or(i64::MAX))
-    .bind(hold.job.0)
-    .bind(hold.lease.0)
-    .bind(&hold.host.0)
-    .bind(change.on_cancel == OnCancel::Ignore)
-    .fetch_optional(&mut *conn)
-    .await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    job: JobId,
+    digest: &Digest,
+    bytes: &[u8],
+) -> Result<(), sqlx::Error> {
+    query("INSERT INTO blobs (digest, owner, bytes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(&digest.0)
+        .bind(job.0)
+        .bind(bytes)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Why a commit found no row: the cancel request where the lease still holds.
@@ -102,7 +112,7 @@ async fn why_not(conn: &mut Conn, hold: &Hold) -> Result<Committed, sqlx::Error>
 async fn publish(
     store: &Store,
     conn: &mut Conn,
-    job: &Job,
+    change: &JobChange,
     place: i64,
     publication: &Publication,
 ) -> Result<(), Fault> {
@@ -111,7 +121,7 @@ async fn publish(
         "INSERT INTO slugs (slug, job, place, wish) VALUES ($1, $2, $3, $1) ON CONFLICT DO NOTHING",
     )
     .bind(&publication.slug)
-    .bind(job.id.0)
+    .bind(change.hold.job.0)
     .bind(place)
     .execute(&mut *conn)
     .await?;
@@ -125,8 +135,8 @@ async fn publish(
         "WHERE sites.job = excluded.job"
     ))
     .bind(&publication.slug)
-    .bind(job.id.0)
-    .bind(i64::from(job.revision))
+    .bind(change.hold.job.0)
+    .bind(change.revision)
     .bind(rules::json(publication)?)
     .bind(store.now())
     .execute(conn)
@@ -141,16 +151,15 @@ async fn publish(
 }
 
 /// Takes back what the job published before and doesn't any more; whether there was any.
-async fn take_back(conn: &mut Conn, job: &Job) -> Result<bool, sqlx::Error> {
-    let keep: BTreeSet<&str> = job.sites.iter().map(|site| site.slug.as_str()).collect();
+async fn take_back(conn: &mut Conn, job: JobId, keep: &[String]) -> Result<bool, sqlx::Error> {
     let rows = query("SELECT slug FROM sites WHERE job = $1")
-        .bind(job.id.0)
+        .bind(job.0)
         .fetch_all(&mut *conn)
         .await?;
     let mut any = false;
     for row in rows {
         let slug: String = row.try_get(0)?;
-        if !keep.contains(slug.as_str()) {
+        if !keep.contains(&slug) {
             query("DELETE FROM sites WHERE slug = $1")
                 .bind(slug)
                 .execute(&mut *conn)

@@ -5,6 +5,7 @@
 use super::{Conn, Row, Store, events};
 use crate::error::Fault;
 use crate::rules::{self, NOBODY, clean};
+use crate::write::{Told, of_no_job};
 use crate::{Faulted, RolledBack, Wake};
 use pipeline::{
     Accused, BlameRule, Digest, Event, EventKind, HoldKind, JobId, PluginFault, PluginGeneration,
@@ -284,7 +285,7 @@ async fn hold(
             "name": pin.name, "version": pin.version, "digest": pin.digest, "message": message,
         })),
     };
-    events::add(store, conn, None, 0, &[&told]).await?;
+    events::add(store, conn, &of_no_job(&[Told::of(&told)?])).await?;
     plugin_hold(&row)
 }
 

@@ -2,9 +2,10 @@
 //! bytes and events. None of it touches a job.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Store, events};
+use super::{Conn, Store, events, lines};
 use crate::error::Fault;
 use crate::rules::{self, NOBODY, clean};
+use crate::write::{Told, of_no_job};
 use crate::{HostReport, PipelineEntry, Wake};
 use pipeline::{Digest, Event, HostId, Timestamp};
 use sqlx::query;
@@ -72,7 +73,7 @@ pub(super) async fn put_pipelines(store: &Store, pipelines: &[PipelineEntry]) ->
         .await?;
     }
     tx.commit().await?;
-    Ok(())
+    lines::follow(store, pipelines).await
 }
 
 pub(super) async fn put_blob(store: &Store, bytes: &[u8]) -> Result<Digest, Fault> {
@@ -89,9 +90,9 @@ pub(super) async fn put_blob(store: &Store, bytes: &[u8]) -> Result<Digest, Faul
 }
 
 pub(super) async fn tell(store: &Store, told: &[Event]) -> Result<(), Fault> {
-    let told = rules::kept(told);
+    let told = Told::kept(told)?;
     let mut tx = store.begin().await?;
-    events::add(store, &mut tx, None, 0, &told).await?;
+    events::add(store, &mut tx, &of_no_job(&told)).await?;
     tx.commit().await?;
     store.ring(vec![Wake::Events(None)]);
     Ok(())

@@ -9,17 +9,28 @@ use pipeline::{Job, LogLine, StoredEvent};
 use sqlx::Row as _;
 
 pub(super) fn job(row: &Row) -> Result<Job, Fault> {
-    let row = JobRow {
+    Ok(job_row(row)?.job()?)
+}
+
+/// For who has just claimed it.
+pub(super) fn taken(row: &Row) -> Result<Job, Fault> {
+    Ok(job_row(row)?.taken()?)
+}
+
+fn job_row(row: &Row) -> Result<JobRow, Fault> {
+    Ok(JobRow {
         id: row.try_get("id")?,
         number: row.try_get("number")?,
         status: row.try_get("status")?,
         wait_until: row.try_get("wait_until")?,
         cancel_requested: row.try_get("cancel_requested")?,
         host: row.try_get("host")?,
+        engine: row.try_get("engine")?,
+        line: row.try_get("line")?,
+        line_until: row.try_get("line_until")?,
         live: row.try_get("live")?,
         body: row.try_get("body")?,
-    };
-    Ok(row.job()?)
+    })
 }
 
 pub(super) fn event(row: &Row) -> Result<StoredEvent, Fault> {

@@ -2,12 +2,17 @@
 //! a store is made of, and how it is opened, is each database's own.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Store, act, append, claim, commit, events, holds, plugins, read, report};
+use super::{
+    Face, Store, act, append, claim, commit, events, holds, lines, plugins, read, report, submit,
+};
 use crate::error::Fault;
+use crate::lane::Lane;
+use crate::write::{JobChange, NewRow};
 use crate::{
     Acted, ApiStore, Appended, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore,
-    Faulted, Filter, Hold, HostReport, HostState, JobState, NewJob, Page, Piece, PipelineEntry,
-    PluginStore, Position, RolledBack, Site, StoreError, Submitted, Wake,
+    Faulted, Filter, Gate, GateChange, GateKind, Hold, HostReport, HostState, JobState, NewJob,
+    Page, Piece, PipelineEntry, PluginStore, Position, RolledBack, Site, StoreError, Submitted,
+    Wake,
 };
 use async_trait::async_trait;
 use pipeline::{
@@ -16,6 +21,7 @@ use pipeline::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -26,7 +32,7 @@ impl Store {
     }
 
     /// A call in its time. One that is cut off is rolled back.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, StoreError> {
@@ -40,10 +46,37 @@ impl Store {
     }
 }
 
+impl Face {
+    /// The store with its lanes, which end with it.
+    pub(super) fn of(store: Store) -> Self {
+        let store = Arc::new(store);
+        let (for_commits, for_submits) = (Arc::clone(&store), Arc::clone(&store));
+        Self {
+            commits: Lane::start(&store.place, move |changes| {
+                let store = Arc::clone(&for_commits);
+                async move { commit::together(&store, changes).await }
+            }),
+            submits: Lane::start(&store.place, move |rows| {
+                let store = Arc::clone(&for_submits);
+                async move { submit::together(&store, rows).await }
+            }),
+            store,
+        }
+    }
+}
+
 #[async_trait]
-impl DriverStore for Store {
+impl DriverStore for Face {
     async fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError> {
-        self.within(claim::claim(self, ask)).await
+        self.store.within(claim::claim(&self.store, ask)).await
+    }
+
+    async fn idle_for(&self, ask: &Ask) -> Result<Option<Duration>, StoreError> {
+        self.store.within(claim::idle_for(&self.store, ask)).await
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        self.store.within(lines::sweep(&self.store)).await
     }
 
     async fn heartbeat(
@@ -52,12 +85,17 @@ impl DriverStore for Store {
         holds: &[Hold],
         lease_time: Duration,
     ) -> Result<Vec<Beat>, StoreError> {
-        self.within(claim::heartbeat(self, host, holds, lease_time))
+        self.store
+            .within(claim::heartbeat(&self.store, host, holds, lease_time))
             .await
     }
 
     async fn commit(&self, hold: &Hold, change: &Change) -> Result<Committed, StoreError> {
-        self.within(commit::commit(self, hold, change)).await
+        let change = JobChange::of(hold, change)?;
+        if change.alone() {
+            return self.store.within(commit::alone(&self.store, &change)).await;
+        }
+        self.commits.call(change).await
     }
 
     async fn append(
@@ -66,7 +104,9 @@ impl DriverStore for Store {
         events: &[Event],
         lines: &[LogLine],
     ) -> Result<bool, StoreError> {
-        self.within(append::append(self, hold, events, lines)).await
+        self.store
+            .within(append::append(&self.store, hold, events, lines))
+            .await
     }
 
     async fn append_output(
@@ -76,20 +116,31 @@ impl DriverStore for Store {
         events: &[Event],
         lines: &[LogLine],
     ) -> Result<Appended, StoreError> {
-        self.within(append::append_output(self, hold, piece, events, lines))
+        self.store
+            .within(append::append_output(
+                &self.store,
+                hold,
+                piece,
+                events,
+                lines,
+            ))
             .await
     }
 
     async fn output_at(&self, job: JobId, run: &str) -> Result<u64, StoreError> {
-        self.within(append::output_at(self, job, run)).await
+        self.store
+            .within(append::output_at(&self.store, job, run))
+            .await
     }
 
     async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.within(read::blob(self, digest)).await
+        self.store.within(read::blob(&self.store, digest)).await
     }
 
     async fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
-        self.within(report::put_blob(self, bytes)).await
+        self.store
+            .within(report::put_blob(&self.store, bytes))
+            .await
     }
 
     async fn reserve_slug(
@@ -98,55 +149,64 @@ impl DriverStore for Store {
         wish: &str,
         index: u32,
     ) -> Result<Option<String>, StoreError> {
-        self.within(commit::reserve_slug(self, hold, wish, index))
+        self.store
+            .within(commit::reserve_slug(&self.store, hold, wish, index))
             .await
     }
 
     async fn states(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobState>, StoreError> {
-        self.within(holds::states(self, jobs)).await
+        self.store.within(holds::states(&self.store, jobs)).await
     }
 
     async fn published(&self) -> Result<Vec<Site>, StoreError> {
-        self.within(read::published(self)).await
+        self.store.within(read::published(&self.store)).await
     }
 
     async fn report_host(&self, report: &HostReport) -> Result<(), StoreError> {
-        self.within(report::report_host(self, report)).await
+        self.store
+            .within(report::report_host(&self.store, report))
+            .await
     }
 
     async fn put_pipelines(&self, pipelines: &[PipelineEntry]) -> Result<(), StoreError> {
-        self.within(report::put_pipelines(self, pipelines)).await
+        self.store
+            .within(report::put_pipelines(&self.store, pipelines))
+            .await
     }
 
     async fn tell(&self, events: &[Event]) -> Result<(), StoreError> {
-        self.within(report::tell(self, events)).await
+        self.store.within(report::tell(&self.store, events)).await
     }
 
     async fn installation(&self) -> Result<String, StoreError> {
-        self.within(read::installation(self)).await
+        self.store.within(read::installation(&self.store)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.within(read::ping(self)).await
+        self.store.within(read::ping(&self.store)).await
     }
 
     fn wakes(&self) -> broadcast::Receiver<Wake> {
-        self.bell.listen()
+        self.store.bell.listen()
     }
 }
 
 #[async_trait]
-impl ApiStore for Store {
+impl ApiStore for Face {
     async fn submit(&self, new: &NewJob) -> Result<Submitted, StoreError> {
-        self.within(act::submit(self, new)).await
+        let row = NewRow::of(new).map_err(|fault| fault.at(&self.store.place))?;
+        if row.alone() {
+            return self.store.within(submit::alone(&self.store, &row)).await;
+        }
+        self.submits.call(row).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        self.within(read::job(self, id)).await
+        self.store.within(read::job(&self.store, id)).await
     }
 
     async fn jobs(&self, filter: &Filter) -> Result<Page<Job>, StoreError> {
-        self.within(read::jobs(self, filter)).await
+        self.store.within(read::jobs(&self.store, filter)).await
     }
 
     async fn act(
@@ -156,11 +216,28 @@ impl ApiStore for Store {
         limits: &Limits,
         now: Timestamp,
     ) -> Result<Acted, StoreError> {
-        self.within(act::act(self, id, input, limits, now)).await
+        self.store
+            .within(act::act(&self.store, id, input, limits, now))
+            .await
+    }
+
+    async fn set_gate(
+        &self,
+        kind: GateKind,
+        name: &str,
+        change: &GateChange,
+    ) -> Result<(), StoreError> {
+        self.store
+            .within(lines::set(&self.store, kind, name, change))
+            .await
+    }
+
+    async fn gates(&self) -> Result<Vec<Gate>, StoreError> {
+        self.store.within(lines::list(&self.store)).await
     }
 
     async fn delete(&self, id: JobId) -> Result<Deleted, StoreError> {
-        self.within(act::delete(self, id)).await
+        self.store.within(act::delete(&self.store, id)).await
     }
 
     async fn job_events(
@@ -169,79 +246,96 @@ impl ApiStore for Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        self.within(read::job_events(self, id, after, limit)).await
+        self.store
+            .within(read::job_events(&self.store, id, after, limit))
+            .await
     }
 
     async fn stream(&self, after: Position, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
-        self.within(events::stream(self, after, limit)).await
+        self.store
+            .within(events::stream(&self.store, after, limit))
+            .await
     }
 
     async fn stream_end(&self) -> Result<Position, StoreError> {
-        self.within(events::stream_end(self)).await
+        self.store.within(events::stream_end(&self.store)).await
     }
 
     async fn logs(&self, id: JobId, after: i64, limit: u32) -> Result<Vec<LogLine>, StoreError> {
-        self.within(read::logs(self, id, after, limit)).await
+        self.store
+            .within(read::logs(&self.store, id, after, limit))
+            .await
     }
 
     async fn sites(&self, limit: u32, cursor: Option<i64>) -> Result<Page<Site>, StoreError> {
-        self.within(read::sites(self, limit, cursor)).await
+        self.store
+            .within(read::sites(&self.store, limit, cursor))
+            .await
     }
 
     async fn site(&self, slug: &str) -> Result<Option<Site>, StoreError> {
-        self.within(read::site(self, slug)).await
+        self.store.within(read::site(&self.store, slug)).await
     }
 
     async fn delete_site(&self, slug: &str) -> Result<bool, StoreError> {
-        self.within(report::delete_site(self, slug)).await
+        self.store
+            .within(report::delete_site(&self.store, slug))
+            .await
     }
 
     async fn hosts(&self) -> Result<Vec<HostState>, StoreError> {
-        self.within(read::hosts(self)).await
+        self.store.within(read::hosts(&self.store)).await
     }
 
     async fn pipelines(&self) -> Result<Vec<PipelineEntry>, StoreError> {
-        self.within(read::pipelines(self)).await
+        self.store.within(read::pipelines(&self.store)).await
     }
 
     async fn counts(&self) -> Result<BTreeMap<Status, u64>, StoreError> {
-        self.within(read::counts(self)).await
+        self.store.within(read::counts(&self.store)).await
     }
 
     async fn put_session(&self, digest: &Digest, expires: Timestamp) -> Result<(), StoreError> {
-        self.within(report::put_session(self, digest, expires))
+        self.store
+            .within(report::put_session(&self.store, digest, expires))
             .await
     }
 
     async fn session(&self, digest: &Digest) -> Result<Option<Timestamp>, StoreError> {
-        self.within(read::session(self, digest)).await
+        self.store.within(read::session(&self.store, digest)).await
     }
 
     async fn delete_session(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.within(report::delete_session(self, digest)).await
+        self.store
+            .within(report::delete_session(&self.store, digest))
+            .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.within(read::ping(self)).await
+        self.store.within(read::ping(&self.store)).await
     }
 
     fn wakes(&self) -> broadcast::Receiver<Wake> {
-        self.bell.listen()
+        self.store.bell.listen()
     }
 }
 
 #[async_trait]
-impl PluginStore for Store {
+impl PluginStore for Face {
     async fn accepted(&self, file: &str, pin: &PluginPin, bytes: &[u8]) -> Result<(), StoreError> {
-        self.within(plugins::accepted(self, file, pin, bytes)).await
+        self.store
+            .within(plugins::accepted(&self.store, file, pin, bytes))
+            .await
     }
 
     async fn held_by(&self, file: &str) -> Result<Vec<PluginGeneration>, StoreError> {
-        self.within(plugins::held_by(self, file)).await
+        self.store.within(plugins::held_by(&self.store, file)).await
     }
 
     async fn forget_file(&self, file: &str) -> Result<(), StoreError> {
-        self.within(plugins::forget_file(self, file)).await
+        self.store
+            .within(plugins::forget_file(&self.store, file))
+            .await
     }
 
     async fn faulted(
@@ -249,26 +343,32 @@ impl PluginStore for Store {
         fault: &Faulted,
         rule: &BlameRule,
     ) -> Result<Option<PluginHold>, StoreError> {
-        self.within(plugins::faulted(self, fault, rule)).await
+        self.store
+            .within(plugins::faulted(&self.store, fault, rule))
+            .await
     }
 
     async fn roll_back(&self, pin: &PluginPin, message: &str) -> Result<RolledBack, StoreError> {
-        self.within(plugins::roll_back(self, pin, message)).await
+        self.store
+            .within(plugins::roll_back(&self.store, pin, message))
+            .await
     }
 
     async fn release(&self, name: &str) -> Result<Vec<Digest>, StoreError> {
-        self.within(plugins::release(self, name)).await
+        self.store.within(plugins::release(&self.store, name)).await
     }
 
     async fn holds(&self) -> Result<Vec<PluginHold>, StoreError> {
-        self.within(plugins::holds(self)).await
+        self.store.within(plugins::holds(&self.store)).await
     }
 
     async fn record(&self, call: &RecordedCall) -> Result<(), StoreError> {
-        self.within(plugins::record(self, call)).await
+        self.store.within(plugins::record(&self.store, call)).await
     }
 
     async fn recorded(&self, name: &str, limit: u32) -> Result<Vec<RecordedCall>, StoreError> {
-        self.within(plugins::recorded(self, name, limit)).await
+        self.store
+            .within(plugins::recorded(&self.store, name, limit))
+            .await
     }
 }

@@ -5,30 +5,29 @@ use super::{Conn, Store, read, rows};
 use crate::Position;
 use crate::error::Fault;
 use crate::rules::{self, clean};
-use pipeline::{Event, JobId, LogLine, StoredEvent};
+use crate::write::Numbered;
+use pipeline::{JobId, LogLine, StoredEvent};
 use sqlx::{Row as _, query};
 
-/// Adds events, the last of which has the number `last`; of no job, all have 0.
+/// Adds events, of any jobs.
 pub(super) async fn add(
     store: &Store,
     conn: &mut Conn,
-    job: Option<JobId>,
-    last: i64,
-    told: &[&Event],
+    told: &[Numbered<'_>],
 ) -> Result<(), Fault> {
-    for (seq, event) in rules::numbers(last, told.len()).zip(told) {
+    for Numbered { job, seq, told } in told {
         query(concat!(
             "INSERT INTO events (job, seq, kind, at, phase, attempt, data) VALUES ($1, $2, $3, ",
             now!("$4"),
             ", $5, $6, $7)"
         ))
         .bind(job.map(|job| job.0))
-        .bind(if job.is_some() { seq } else { 0 })
-        .bind(event.kind.word())
+        .bind(seq)
+        .bind(&told.kind)
         .bind(store.now())
-        .bind(event.phase.as_deref().map(clean))
-        .bind(event.attempt.map(i64::from))
-        .bind(rules::json(&event.data)?)
+        .bind(&told.phase)
+        .bind(told.attempt)
+        .bind(&told.data)
         .execute(&mut *conn)
         .await?;
     }

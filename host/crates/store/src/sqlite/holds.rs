@@ -27,11 +27,12 @@ pub(super) async fn take_over(
         now!("$2"),
         " + $3 WHERE id IN (SELECT id FROM jobs WHERE status = 'running' ",
         "AND (root IS NULL OR root IN (SELECT value FROM json_each($4))) ",
+        "AND (engine IS NULL OR engine IN (SELECT value FROM json_each($8))) ",
         "AND CASE WHEN host = $1 ",
         "THEN lower(hex(id)) || ':' || lease NOT IN (SELECT value FROM json_each($5)) ",
         "ELSE $6 AND lease_until < ",
         now!("$2"),
-        " END ORDER BY priority DESC, number LIMIT $7) RETURNING lease, ",
+        " END ORDER BY rank, number LIMIT $7) RETURNING lease, rank, ",
         job_columns!()
     ))
     .bind(&ask.host.0)
@@ -41,20 +42,29 @@ pub(super) async fn take_over(
     .bind(rules::json(&held)?)
     .bind(ask.take_over == TakeOver::Expired)
     .bind(i64::from(ask.limit))
+    .bind(rules::json(&ask.engines)?)
     .fetch_all(conn)
     .await?;
     Ok(found)
 }
 
-pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<(), sqlx::Error> {
+/// Puts what waits and is due into its line, or makes it ready.
+pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<Vec<Row>, sqlx::Error> {
     query(concat!(
-        "UPDATE jobs SET ready = 1 WHERE status = 'waiting' AND ready = 0 AND wait_until <= ",
-        now!("$1")
+        "WITH way AS MATERIALIZED (SELECT id, ",
+        line!("jobs.pipeline", "jobs.group_key"),
+        " AS line FROM jobs WHERE status = 'waiting' AND NOT ready AND line IS NULL ",
+        "AND wait_until <= ",
+        now!("$1"),
+        " ORDER BY wait_until LIMIT 1000) ",
+        "UPDATE jobs SET line = way.line, ready = (way.line IS NULL), ",
+        "status = CASE WHEN way.line IS NULL THEN 'queued' ELSE 'waiting' END, ",
+        "group_slot = false, pipeline_slot = false FROM way WHERE jobs.id = way.id ",
+        "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
     ))
     .bind(store.now())
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await
 }
 
 pub(super) async fn take_ready(
@@ -64,13 +74,13 @@ pub(super) async fn take_ready(
     limit: i64,
 ) -> Result<Vec<Row>, Fault> {
     let found = query(concat!(
-        "UPDATE jobs SET status = 'running', ready = 0, wait_until = NULL, lease = lease + 1, ",
+        "UPDATE jobs SET status = 'running', ready = 0, lease = lease + 1, ",
         "host = $1, lease_until = ",
         now!("$2"),
         " + $3 WHERE id IN (SELECT id FROM jobs ",
-        "WHERE status IN ('queued', 'waiting') AND ready = 1 ",
-        "AND (root IS NULL OR root IN (SELECT value FROM json_each($4))) ",
-        "ORDER BY priority DESC, number LIMIT $5) RETURNING lease, ",
+        "WHERE status IN ('queued', 'waiting') AND ready AND ",
+        may_take!("$4", "$6"),
+        "ORDER BY rank, number LIMIT $5) RETURNING lease, rank, ",
         job_columns!()
     ))
     .bind(&ask.host.0)
@@ -78,9 +88,39 @@ pub(super) async fn take_ready(
     .bind(millis(ask.lease_time))
     .bind(roots(ask)?)
     .bind(limit)
+    .bind(rules::json(&ask.engines)?)
     .fetch_all(conn)
     .await?;
     Ok(found)
+}
+
+/// In how many ms there may be something to be claimed, by what is written now.
+pub(super) async fn next(store: &Store, ask: &Ask) -> Result<Row, Fault> {
+    let row = query(concat!(
+        "SELECT min(next) FROM (SELECT * FROM ",
+        "(SELECT 0 AS next FROM jobs WHERE status IN ('queued', 'waiting') ",
+        "AND ready AND ",
+        may_take!("$1", "$2"),
+        "ORDER BY rank, number LIMIT 1) UNION ALL SELECT * FROM ",
+        "(SELECT wait_until - ",
+        now!("$3"),
+        " FROM jobs WHERE status = 'waiting' AND NOT ready AND line IS NULL ",
+        "ORDER BY wait_until LIMIT 1) UNION ALL SELECT min(open_at) - ",
+        now!("$3"),
+        " FROM gates UNION ALL SELECT min(CASE WHEN host = $4 THEN NULL ELSE lease_until END) - ",
+        now!("$3"),
+        " FROM jobs WHERE status = 'running' AND $5 AND ",
+        may_take!("$1", "$2"),
+        ") AS times"
+    ))
+    .bind(roots(ask)?)
+    .bind(rules::json(&ask.engines)?)
+    .bind(store.now())
+    .bind(&ask.host.0)
+    .bind(ask.take_over == TakeOver::Expired)
+    .fetch_one(store.reads())
+    .await?;
+    Ok(row)
 }
 
 /// Extends what is still held; only that is in the answer.

@@ -1,7 +1,7 @@
 //! Who gets which job. What a holder may write is in `commits`.
 
 use crate::setup::*;
-use pipeline::{Failure, FailureKind, Input, JobId, Status, StepError, Timestamp};
+use pipeline::{Failure, FailureKind, Input, Job, JobId, Status, StepError, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +86,82 @@ pub(crate) async fn by_priority_then_age(bed: Bed) {
     );
 }
 
+pub(crate) async fn who_waits_long_enough_is_overtaken_by_nobody(bed: Bed) {
+    let store = bed.open().await;
+    submit(&store, job("old", bed.now())).await;
+    for (name, after) in [("first", 5), ("second", 10)] {
+        bed.advance(Duration::from_secs(after * 60));
+        let mut high = job(name, bed.now());
+        high.priority = 10;
+        submit(&store, high).await;
+    }
+    // A point of priority is worth a minute: the second is just as far ahead as it came later.
+    let claimed = store.claim(&ask("a")).await.unwrap();
+    let names: Vec<&str> = claimed.iter().map(|it| it.job.name.as_str()).collect();
+    assert_eq!(names, ["first", "old", "second"]);
+}
+
+pub(crate) async fn a_holder_is_told_what_the_job_waited_for(bed: Bed) {
+    let store = bed.open().await;
+    let (job, hold) = running(&store, "paused").await;
+    let error = StepError::Unavailable("not loaded".to_owned());
+    let plugin = None;
+    let waits = go(&store, &hold, &job, Input::StepFailed { plugin, error }).await;
+    bed.advance(Duration::from_secs(60));
+    let (again, _) = claim_one(&store, &ask("b")).await;
+    // By it a step knows that time has passed.
+    let reason = |job: &Job| job.wait.as_ref().map(|wait| wait.reason);
+    assert_eq!(reason(&again), reason(&waits));
+    let read = store.job(job.id).await.unwrap().unwrap();
+    assert_eq!((read.status, read.wait), (Status::Running, None));
+}
+
+pub(crate) async fn an_agent_in_an_engine_goes_to_a_host_that_reaches_it(bed: Bed) {
+    let store = bed.open().await;
+    let (job, hold) = running(&store, "in an engine").await;
+    let mut job = with_agent(&store, &hold, job).await;
+    job.engine = Some("blue".to_owned());
+    go(&store, &hold, &job, Input::GivenBack).await;
+    let reaches = |engine: &str| Ask {
+        engines: vec![engine.to_owned()],
+        ..ask("b")
+    };
+    assert_eq!(store.claim(&ask("a")).await.unwrap(), []);
+    assert_eq!(store.claim(&reaches("red")).await.unwrap(), []);
+    let (job, _) = claim_one(&store, &reaches("blue")).await;
+    assert_eq!(job.engine.as_deref(), Some("blue"));
+    bed.advance(LEASE + Duration::from_millis(1));
+    let expired = |ask: Ask| Ask {
+        take_over: TakeOver::Expired,
+        host: host("c"),
+        ..ask
+    };
+    assert_eq!(store.claim(&expired(reaches("red"))).await.unwrap(), []);
+    claim_one(&store, &expired(reaches("blue"))).await;
+}
+
+pub(crate) async fn who_is_idle_knows_for_how_long(bed: Bed) {
+    let store = bed.open().await;
+    let others = |name: &str| Ask {
+        take_over: TakeOver::Expired,
+        ..ask(name)
+    };
+    assert_eq!(store.idle_for(&ask("a")).await.unwrap(), None);
+    let at = bed.now().after(Duration::from_secs(5));
+    submit(&store, job("later", bed.now()).not_before(Some(at))).await;
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(store.idle_for(&ask("a")).await.unwrap(), seconds(5));
+    bed.advance(Duration::from_secs(7));
+    assert_eq!(store.idle_for(&ask("a")).await.unwrap(), seconds(0));
+    claim_one(&store, &ask("a")).await;
+    // A lease of another's that may run out.
+    assert_eq!(store.idle_for(&ask("b")).await.unwrap(), None);
+    assert_eq!(store.idle_for(&others("a")).await.unwrap(), None);
+    assert_eq!(store.idle_for(&others("b")).await.unwrap(), Some(LEASE));
+    submit(&store, job("now", bed.now())).await;
+    assert_eq!(store.idle_for(&others("b")).await.unwrap(), seconds(0));
+}
+
 pub(crate) async fn a_job_with_a_workspace_goes_to_a_host_that_mounts_its_root(bed: Bed) {
     let store = bed.open().await;
     let (mut job, hold) = running(&store, "rooted").await;
@@ -125,6 +201,7 @@ pub(crate) async fn a_waiting_job_is_due_by_the_databases_clock(bed: Bed) {
     assert_eq!(store.claim(&ask("a")).await.unwrap(), []);
     bed.advance(Duration::from_millis(1));
     let (job, _) = claim_one(&store, &ask("a")).await;
+    let job = store.job(job.id).await.unwrap().unwrap();
     assert_eq!((job.status, job.wait), (Status::Running, None));
 }
 
@@ -142,14 +219,22 @@ pub(crate) async fn a_pause_is_as_long_by_the_databases_clock_as_by_the_hosts(be
         },
         now,
     );
-    let pause = paused.step.next.wait.clone().unwrap().until.since(now);
+    let pause = paused
+        .step
+        .next
+        .wait
+        .clone()
+        .unwrap()
+        .until
+        .unwrap()
+        .since(now);
     assert!(matches!(
         store.commit(&hold, &paused).await.unwrap(),
         Committed::Done { .. }
     ));
     let read = store.job(job.id).await.unwrap().unwrap();
     assert_eq!(read.status, Status::Waiting);
-    assert_eq!(read.wait.unwrap().until, bed.now().after(pause));
+    assert_eq!(read.wait.unwrap().until, Some(bed.now().after(pause)));
     bed.advance(pause - Duration::from_millis(1));
     assert_eq!(store.claim(&ask("a")).await.unwrap(), []);
     bed.advance(Duration::from_millis(1));

@@ -1,6 +1,6 @@
 //! What hosts remember of plugins together: a file's past, holds, and recorded calls.
 
-use crate::setup::{Bed, SOON, Store, job, submit};
+use crate::setup::{Bed, SOON, Store, job, submit, until};
 use pipeline::{
     BlameRule, Digest, EventKind, HoldKind, Job, JobId, PluginHold, PluginPin, RecordedCall,
     Timestamp,
@@ -103,11 +103,14 @@ pub(crate) async fn a_fresh_swap_that_faults_for_many_is_rolled_back_and_told(be
     assert_eq!(store.holds().await.unwrap(), std::slice::from_ref(&hold));
     let woken = async { while wakes.recv().await.unwrap() != Wake::Plugins {} };
     tokio::time::timeout(SOON, woken).await.unwrap();
-    let told = store.stream(Position::default(), 100).await.unwrap();
-    let told = told
-        .iter()
-        .filter(|it| it.kind == EventKind::PluginRolledBack);
-    assert_eq!(told.count(), 1);
+    // It waits for what others have open.
+    let told = until("the event", || async {
+        let told = store.stream(Position::default(), 100).await.unwrap();
+        let of_it = |it: &&pipeline::StoredEvent| it.kind == EventKind::PluginRolledBack;
+        let told = told.iter().filter(of_it).count();
+        (told > 0).then_some(told)
+    });
+    assert_eq!(told.await, 1);
     // One more fault, of a call that was under way, changes nothing.
     let late = submitted_by(&bed, &store, "token:a").await;
     assert_eq!(fault(&store, "2.0.0", late).await, Some(hold));

@@ -152,10 +152,7 @@ pub(crate) async fn a_killed_listener_is_deaf_and_comes_back(bed: Bed) {
     heard(&mut wakes, Wake::Ready).await;
     heard(&mut wakes, Wake::Sites).await;
     let job = until("a connection", || async {
-        let new = store::NewJob {
-            job: job("after", bed.now()),
-            idempotency: None,
-        };
+        let new = store::NewJob::of(job("after", bed.now()));
         here.submit(&new).await.ok()
     })
     .await;

@@ -231,11 +231,7 @@ pub(crate) fn job(name: &str, created_at: Timestamp) -> Job {
 }
 
 pub(crate) async fn submit(store: &Arc<dyn Store>, job: Job) -> Job {
-    let new = NewJob {
-        job,
-        idempotency: None,
-    };
-    match store.submit(&new).await.unwrap() {
+    match store.submit(&NewJob::of(job)).await.unwrap() {
         Submitted::New(job) => *job,
         other => panic!("{other:?}"),
     }
@@ -245,6 +241,8 @@ pub(crate) fn ask(name: &str) -> Ask {
     Ask {
         host: host(name),
         roots: Vec::new(),
+        engines: Vec::new(),
+        look: true,
         limit: 10,
         lease_time: LEASE,
         held: Vec::new(),
@@ -293,6 +291,19 @@ pub(crate) async fn running(store: &Arc<dyn Store>, name: &str) -> (Job, Hold) {
     let (job, hold) = claim_one(store, &ask("a")).await;
     let job = go(store, &hold, &job, Input::Claimed { rescued: false }).await;
     (job, hold)
+}
+
+/// The job, with an agent at work.
+pub(crate) async fn with_agent(store: &Arc<dyn Store>, hold: &Hold, job: Job) -> Job {
+    let kept = Digest::of(b"kept");
+    let tasks = vec!["work".to_owned()];
+    let plugin = pin();
+    let input = Input::Prompted {
+        plugin,
+        tasks,
+        kept,
+    };
+    go(store, hold, &job, input).await
 }
 
 /// A job that waits for `deploy` to answer.
