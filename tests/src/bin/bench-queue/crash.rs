@@ -155,6 +155,7 @@ impl Bench {
         let new = NewJob {
             job: Job::new(self.job, "a job that is held".to_owned(), spec, now),
             idempotency: None,
+            unique: None,
         };
         self.bed.store.submit(&new).await.unwrap();
         self.until("agent.message", 1).await;

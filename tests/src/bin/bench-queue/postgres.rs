@@ -52,6 +52,7 @@ impl Bed {
         let new = NewJob {
             job: pipeline::job("a job of a benchmark"),
             idempotency: None,
+            unique: None,
         };
         let Submitted::New(job) = store.submit(&new).await.unwrap() else {
             panic!("a first job is new");
@@ -105,11 +106,6 @@ impl Bed {
             run(&self.pool, &sql).await;
             left -= now;
         }
-    }
-
-    /// Whether a table has this column.
-    pub(crate) async fn has(&self, table: &str, column: &str) -> bool {
-        self.columns(table).await.iter().any(|it| it == column)
     }
 
     /// When the first job was started, and when each ended well, in ms.

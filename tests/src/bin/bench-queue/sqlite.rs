@@ -26,6 +26,7 @@ impl Bed {
         let new = NewJob {
             job,
             idempotency: None,
+            unique: None,
         };
         store.submit(&new).await.unwrap();
         Self { path, job: id }
