@@ -72,6 +72,7 @@ async fn full_group(jobs: i64) -> Option<Bed> {
     }
     let of_group = [
         ("ready", "false"),
+        ("status", "'waiting'"),
         ("line", "'group'"),
         ("group_key", "'full'"),
     ];
@@ -99,7 +100,9 @@ async fn claim(bed: &Bed) -> Duration {
     let ask = Ask {
         host: HostId("bench".to_owned()),
         roots: Vec::new(),
+        engines: Vec::new(),
         limit: LIMIT,
+        look: true,
         lease_time: Duration::from_secs(30),
         held: Vec::new(),
         take_over: TakeOver::Expired,
