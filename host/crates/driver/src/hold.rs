@@ -104,6 +104,7 @@ impl Holder<'_> {
             }
             let now = now();
             let step = self.step(&job, Input::clone(&done.input), now);
+            let step = self.through(step, now).await;
             let on_cancel = if cancel {
                 OnCancel::Ignore
             } else {
@@ -126,6 +127,20 @@ impl Holder<'_> {
                 }
             }
         }
+    }
+
+    /// Goes on through phases whose plugin has nothing to say: there is no command to be done
+    /// between these states, so that they are one commit.
+    async fn through(&self, mut step: pipeline::Step, now: Timestamp) -> pipeline::Step {
+        while let Some(command) = &step.command
+            && let Some(input) = self.nobody_asked(&step.next, command).await
+        {
+            let next = self.step(&step.next, input, now);
+            step.events.extend(next.events);
+            step.publish.extend(next.publish);
+            (step.next, step.command) = (next.next, next.command);
+        }
+        step
     }
 
     fn step(&self, job: &Job, input: Input, now: Timestamp) -> pipeline::Step {

@@ -5,8 +5,8 @@ use crate::context::{WorkspaceFiles, context};
 use crate::hold::{Done, Holder};
 use crate::now;
 use pipeline::{
-    Digest, FailureKind, Input, Job, Outcome, PhaseSpec, PlannedTask, PluginPin, PluginReq,
-    StepError,
+    Command, Digest, FailureKind, Input, Job, Outcome, PhaseSpec, PlannedTask, PluginPin,
+    PluginReq, StepError,
 };
 use plugin_runtime::{CallContext, Served};
 use std::io::ErrorKind;
@@ -62,6 +62,30 @@ impl Holder<'_> {
             Ok(verdict) => Done::of(Input::Validated {
                 plugin: served.pin(),
                 verdict,
+            }),
+        }
+    }
+
+    /// What comes of a command that asks a plugin which exports neither step of a phase.
+    pub(crate) async fn nobody_asked(&self, job: &Job, command: &Command) -> Option<Input> {
+        let (spec, phase) = job.phase()?;
+        let served = match command {
+            // A phase that keeps its workspace has that to do.
+            Command::Prompt { .. } if spec.reset => None,
+            Command::Prompt { .. } | Command::Validate => {
+                self.resolve(&spec.plugin, phase.plugin.as_ref()).await.ok()
+            }
+            Command::RunAgent(_) | Command::Deploy => None,
+        }?;
+        if served.answers_phases() {
+            return None;
+        }
+        let plugin = served.pin();
+        match command {
+            Command::Prompt { .. } => Some(*keep(plugin, &[]).input),
+            _ => Some(Input::Validated {
+                plugin,
+                verdict: None,
             }),
         }
     }
@@ -152,6 +176,7 @@ fn keep(plugin: PluginPin, tasks: &[PlannedTask]) -> Done {
         Err(error) => return Done::broken(FailureKind::Internal, error.to_string()),
     };
     let kept = Digest::of(&bytes);
+    let names_none = tasks.is_empty();
     let tasks = PlannedTask::names(tasks);
     let input = Box::new(Input::Prompted {
         plugin,
@@ -160,7 +185,12 @@ fn keep(plugin: PluginPin, tasks: &[PlannedTask]) -> Done {
     });
     Done {
         input,
-        blobs: vec![(kept, bytes)],
+        // Nobody will ask for what no task needs.
+        blobs: if names_none {
+            Vec::new()
+        } else {
+            vec![(kept, bytes)]
+        },
         ended: None,
     }
 }

@@ -80,6 +80,12 @@ impl Served {
         }
     }
 
+    /// Whether it is asked at all: whether it exports `prompt` or `validate`.
+    pub fn answers_phases(&self) -> bool {
+        let steps = self.guest.steps();
+        steps.has(Step::Prompt) || steps.has(Step::Validate)
+    }
+
     /// Asks for the tasks; `Ok(None)`: the plugin has no `prompt`.
     pub async fn prompt(&self, context: CallContext) -> Called<Option<Vec<PlannedTask>>> {
         self.call(Step::Prompt, context, Guest::prompt, Answer::Tasks)

@@ -72,6 +72,7 @@ async fn full_group(jobs: i64) -> Option<Bed> {
     let in_line = [
         ("group_key", "'full'"),
         ("ready", "false"),
+        ("status", "'waiting'"),
         ("line", "'group'"),
     ];
     bed.fill_with(jobs, &in_line).await;

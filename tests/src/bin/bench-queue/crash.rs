@@ -152,11 +152,12 @@ impl Bench {
         let spec = PipelineSpec::parse(PIPELINE).unwrap();
         self.job = JobId(Uuid::now_v7());
         let now = SystemTime::now().into();
-        let new = NewJob {
-            job: Job::new(self.job, "a job that is held".to_owned(), spec, now),
-            idempotency: None,
-            unique: None,
-        };
+        let new = NewJob::of(Job::new(
+            self.job,
+            "a job that is held".to_owned(),
+            spec,
+            now,
+        ));
         self.bed.store.submit(&new).await.unwrap();
         self.until("agent.message", 1).await;
     }

@@ -49,11 +49,7 @@ impl Bed {
         let options = Options::default();
         let store = Postgres::connect(&database.url(), options).await.unwrap();
         let pool = PgPool::connect(&database.url()).await.unwrap();
-        let new = NewJob {
-            job: pipeline::job("a job of a benchmark"),
-            idempotency: None,
-            unique: None,
-        };
+        let new = NewJob::of(pipeline::job("a job of a benchmark"));
         let Submitted::New(job) = store.submit(&new).await.unwrap() else {
             panic!("a first job is new");
         };

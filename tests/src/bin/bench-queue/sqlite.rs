@@ -23,11 +23,7 @@ impl Bed {
         let store = Sqlite::open(&path, Options::default()).await.unwrap();
         let job = pipeline::job("a job of a benchmark");
         let id = job.id.0.to_string();
-        let new = NewJob {
-            job,
-            idempotency: None,
-            unique: None,
-        };
+        let new = NewJob::of(job);
         store.submit(&new).await.unwrap();
         Self { path, job: id }
     }
