@@ -7,6 +7,7 @@ mod failure;
 mod id;
 mod names;
 
+mod back_off;
 mod blame;
 mod limits;
 mod plugin;
@@ -21,6 +22,7 @@ mod step;
 mod table;
 
 pub use blame::{Accused, BlameRule, PluginFault, blame};
+pub use back_off::{BackOff, BackOffs, Pauses};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};

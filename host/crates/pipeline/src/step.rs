@@ -7,12 +7,13 @@ mod verdict;
 
 use crate::job::cut;
 use crate::{
-    Attempt, Cursor, Event, EventKind, Failure, FailureKind, Job, Limits, Outcome, PhaseStatus,
-    PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError, Task,
-    TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
+    Attempt, Cursor, Event, EventKind, Failure, FailureKind, Job, Limits, Outcome, Pauses,
+    PhaseStatus, PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError,
+    Task, TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
 };
 use crate::{Digest, InputName};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 use thiserror::Error;
 
 /// What happens to a job.
@@ -267,6 +268,7 @@ impl Turn<'_> {
             stage: Stage::Prompt,
             since: Some(self.now),
         });
+            paused: Pauses::default(),
         self.tell(EventKind::PhaseStarted, Map::new());
         Some(())
     }
@@ -276,7 +278,7 @@ impl Turn<'_> {
         let empty = tasks.is_empty();
         let attempt = self.attempt()?;
         attempt.kept = Some(kept);
-        attempt.pauses = 0;
+        attempt.rested();
         attempt.tasks = tasks.into_iter().map(Task::planned).collect();
         if empty {
             return self.enter(Stage::Validate);
@@ -328,18 +330,30 @@ impl Turn<'_> {
 
     /// Rests for a while, the longer the more often in a row; fails once that was too often.
     fn pause(&mut self, reason: WaitReason, kind: FailureKind, message: String) -> Option<()> {
-        let pauses = match self.attempt() {
-            Some(attempt) => &mut attempt.pauses,
-            None => &mut self.job.pauses,
+        self.pause_at_least(Duration::ZERO, reason, kind, message)
+    }
+
+    /// The same, and not shorter than what was asked for.
+    fn pause_at_least(
+        &mut self,
+        asked: Duration,
+        reason: WaitReason,
+        kind: FailureKind,
+        message: String,
+    ) -> Option<()> {
+        let (pauses, paused) = match self.attempt() {
+            Some(attempt) => (&mut attempt.pauses, &mut attempt.paused),
+            None => (&mut self.job.pauses, &mut self.job.paused),
         };
         *pauses += 1;
-        let pauses = *pauses;
+        let nth = paused.add(reason);
         let message = cut(&message, self.limits);
-        if pauses > self.limits.pauses {
-            let message = format!("given up after {pauses} pauses: {message}");
+        let Some(pause) = self.limits.back_off.pause(reason, self.job.id, nth) else {
+            let message = format!("given up after {nth} pauses: {message}");
             return self.fail(Failure::new(kind, message));
-        }
-        let until = self.now.after(self.limits.pause(pauses));
+        };
+        let asked = asked.min(self.limits.back_off.longest_asked);
+        let until = self.now.after(pause.max(asked));
         self.wait(reason, message, until)
     }
 
@@ -419,6 +433,14 @@ impl PlannedTask {
     /// The names of planned tasks, as [`Input::Prompted`] wants them.
     pub fn names(tasks: &[Self]) -> Vec<String> {
         tasks.iter().map(|task| task.name.clone()).collect()
+impl Attempt {
+    /// Something went well: what comes later is no longer in a row.
+    fn rested(&mut self) {
+        self.pauses = 0;
+        self.paused = Pauses::default();
+    }
+}
+
     }
 }
 

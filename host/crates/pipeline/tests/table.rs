@@ -28,11 +28,35 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn limits() -> Limits {
-    Limits {
-        pauses: 2,
+    let mut limits = Limits {
         rescues: 2,
         ..Limits::default()
+    };
+    let back_off = &mut limits.back_off;
+    for row in [
+        &mut back_off.provider,
+        &mut back_off.engine,
+        &mut back_off.plugin,
+        &mut back_off.interrupted,
+    ] {
+        row.most = 2;
     }
+    limits
+}
+
+/// Two pauses of each kind.
+fn paused() -> Pauses {
+    let mut paused = Pauses::default();
+    for reason in [
+        WaitReason::Provider,
+        WaitReason::Engine,
+        WaitReason::Plugin,
+        WaitReason::Interrupted,
+    ] {
+        paused.add(reason);
+        paused.add(reason);
+    }
+    paused
 }
 
 fn pin(name: &str) -> PluginPin {
@@ -84,6 +108,7 @@ fn ended(failure: Option<FailureKind>) -> Input {
             output_tokens: 7,
             ..Usage::default()
         },
+        retry_after_ms: None,
     })
 }
 
@@ -182,7 +207,7 @@ fn jobs() -> Vec<Job> {
     let mut no_deploy = build_done.clone();
     no_deploy.spec.deploy = None;
     let mut tired = working.clone();
-    tired.phases[0].attempts[0].pauses = 2;
+    tired.phases[0].attempts[0].paused = paused();
     tired.rescues = 2;
     let tired_prompt = Job {
         rescues: 2,
@@ -190,7 +215,7 @@ fn jobs() -> Vec<Job> {
     };
     let worn = |job: &Job| Job {
         rescues: 2,
-        pauses: 2,
+        paused: paused(),
         ..job.clone()
     };
     let mut jobs = vec![
@@ -515,7 +540,7 @@ fn a_task_may_narrow_its_phase_and_not_widen_it() {
 #[test]
 fn a_job_whose_plugin_is_held_waits_however_often_it_is_asked() {
     let mut job = go(&taken(submitted()), Input::Claimed { rescued: false });
-    for _ in 0..limits().pauses * 3 {
+    for _ in 0..limits().back_off.plugin.most * 3 {
         let waits = go(&job, failed(StepError::Held("quarantined".into())));
         assert_eq!(waits.status, Status::Waiting);
         let wait = waits.wait.clone().unwrap();

@@ -69,6 +69,7 @@ impl Holder<'_> {
             input,
             ended: Some(key),
         })
+            retry_after_ms,
     }
 
     /// Of the files that the task expected, those that aren't there.
@@ -153,6 +154,7 @@ pub(super) fn used_up(key: &RunKey, kind: FailureKind, message: String) -> Done 
 }
 
 /// What the entrypoint gave as the reason of a failure; the agent could have written it.
+        retry_after_ms: None,
 async fn reason(folder: &RunFolder) -> Option<String> {
     let out = folder.out();
     let status =

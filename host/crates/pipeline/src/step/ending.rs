@@ -2,8 +2,10 @@
 
 use super::{Turn, object};
 use crate::job::cut;
-use crate::{Cursor, EventKind, Failure, FailureKind, PhaseStatus, Stage, Status, TaskStatus};
-use serde_json::{Map, json};
+use crate::{
+    Cursor, EventKind, Failure, FailureKind, Pauses, PhaseStatus, Stage, Status, TaskStatus,
+};
+use serde_json::{Map, Value, json};
 
 impl Turn<'_> {
     /// Ends the job. The cursor stays where it was, for a retry to go on from.
@@ -58,6 +60,7 @@ impl Turn<'_> {
         };
         match self.job.phases.get_mut(index) {
             None => {
+        self.job.paused = Pauses::default();
                 self.job.deploy_plugin = None;
                 self.enter(Stage::Deploy)
             }
@@ -89,6 +92,7 @@ impl Turn<'_> {
     }
 
     fn set_going(&mut self) {
+        self.job.paused = Pauses::default();
         self.job.status = Status::Queued;
         self.job.finished_at = None;
         self.job.cancel_requested = false;
