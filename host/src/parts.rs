@@ -133,6 +133,8 @@ pub(crate) struct Agent {
     pub(crate) about: AgentAbout,
     pub(crate) owners: Owners,
     pub(crate) gateway: Option<Gateway>,
+    /// Who answers, as people call it; none for an agent that asks nobody.
+    pub(crate) provider: Option<String>,
 }
 
 const HOW_TO_SWITCH: &str = "No model is asked. For Claude Code: build the image with `cargo xtask \
@@ -163,6 +165,8 @@ pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
         (Some(provider), false) => Some(gateway(provider.clone())?),
         _ => None,
     };
+    let provider = settings.provider.as_ref().filter(|_| gateway.is_some());
+    let provider = provider.map(|provider| authority(&provider.base_url));
     let runner = if docker {
         self::docker(settings, installation)
     } else {
@@ -185,7 +189,21 @@ pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
         about,
         owners: owners(settings, docker),
         gateway,
+        provider,
     })
+}
+
+/// Host and port of an address: what people call a provider, and never a secret.
+fn authority(url: &str) -> String {
+    let known = reqwest::Url::parse(url).ok();
+    let name = known.as_ref().and_then(|url| {
+        let host = url.host_str()?;
+        Some(
+            url.port()
+                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        )
+    });
+    name.unwrap_or_else(|| "the provider".to_owned())
 }
 
 fn gateway(provider: gateway::Provider) -> Result<Gateway> {

@@ -139,6 +139,8 @@ async fn drive(
         owners: agent.owners,
         agent: agent.about,
         limits: Limits::default(),
+        provider: agent.provider,
+        breaker: settings.breaker,
         blame: settings.blame,
         record: settings.replay != Replay::Off,
         trees: TreeLimits::default(),

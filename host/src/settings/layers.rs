@@ -31,6 +31,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "off, record or gate: recorded calls of plugins",
     ),
     (
+        "PROVIDER_BREAKER",
+        "when the provider counts as away, as JOBS/PAUSE",
+    ),
+    (
         "PLUGIN_FAULTS",
         "when faults take a plugin back, as JOBS/TIME",
     ),

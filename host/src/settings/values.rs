@@ -3,7 +3,7 @@
 use super::Layers;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
-use pipeline::BlameRule;
+use pipeline::{BlameRule, BreakerRule};
 use plugin_runtime::Grants;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) plugin_dir: PathBuf,
     pub(crate) builtin_plugin_dir: Option<PathBuf>,
     pub(crate) replay: Replay,
+    pub(crate) breaker: BreakerRule,
     pub(crate) blame: BlameRule,
     pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
@@ -127,6 +128,7 @@ impl Settings {
                 .map(|p| absolute(&p))
                 .transpose()?,
             replay: replay(layers.get("PLUGIN_REPLAY")?.as_deref())?,
+            breaker: breaker(layers.get("PROVIDER_BREAKER")?.as_deref())?,
             blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
             plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
@@ -281,6 +283,33 @@ fn blame(text: Option<&str>) -> Result<BlameRule> {
     }
 }
 
+/// `JOBS/PAUSE`, such as `5/30s`.
+fn breaker(text: Option<&str>) -> Result<BreakerRule> {
+    let Some(text) = text else {
+        return Ok(BreakerRule::default());
+    };
+    let wrong = || {
+        anyhow!(
+            "PROVIDER_BREAKER=`{text}`: must be jobs and a first pause, such as 5/30s: \
+             2 to 100 jobs, and 1s to 15m"
+        )
+    };
+    let (jobs, first) = text.split_once('/').ok_or_else(wrong)?;
+    let jobs: usize = jobs.trim().parse().map_err(|_| wrong())?;
+    let first = pipeline::parse_duration(first.trim()).ok_or_else(wrong)?;
+    let rule = BreakerRule::default();
+    let fits =
+        (2..=100).contains(&jobs) && (Duration::from_secs(1)..=rule.longest).contains(&first);
+    match fits {
+        true => Ok(BreakerRule {
+            jobs,
+            first,
+            ..rule
+        }),
+        false => Err(wrong()),
+    }
+}
+
 /// A command line of plain words; quoting is more than a setting should need.
 fn words(line: &str) -> Result<Vec<String>> {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -341,6 +370,8 @@ mod tests {
             ("PLUGIN_REPLAY=on", "must be `off`, `record` or `gate`"),
             ("PLUGIN_FAULTS=1/10m", "such as 3/10m"),
             ("PLUGIN_FAULTS=3", "such as 3/10m"),
+            ("PROVIDER_BREAKER=1/30s", "such as 5/30s"),
+            ("PROVIDER_BREAKER=5/1h", "such as 5/30s"),
             (
                 "PLUGIN_GRANTS=idea=root",
                 "PLUGIN_GRANTS=`idea=root`: `idea` can't be granted `root`: there is real-time",

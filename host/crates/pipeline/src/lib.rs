@@ -9,6 +9,7 @@ mod names;
 
 mod back_off;
 mod blame;
+mod breaker;
 mod limits;
 mod plugin;
 mod spec;
@@ -21,8 +22,9 @@ mod outcome;
 mod step;
 mod table;
 
-pub use blame::{Accused, BlameRule, PluginFault, blame};
 pub use back_off::{BackOff, BackOffs, Pauses};
+pub use blame::{Accused, BlameRule, PluginFault, blame};
+pub use breaker::{Breaker, BreakerGate, BreakerRule};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};

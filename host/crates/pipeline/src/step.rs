@@ -59,6 +59,13 @@ pub enum Input {
     /// The holder can't do what the command asks, for a reason that isn't the plugin's or the
     /// agent's: the job fails, or waits where the reason passes.
     Broken(Failure),
+    /// The provider is known to be away: the run isn't begun, and that is nobody's failure.
+    HeldBack {
+        /// Since when, and who.
+        message: String,
+        /// Until the breaker is to be asked again.
+        pause: Duration,
+    },
     /// The holder gives it back: it shuts down.
     GivenBack,
     /// A person asked for its end.
@@ -152,6 +159,7 @@ pub fn step(
         Input::Broken(failure) => turn.broken(failure),
         Input::GivenBack => turn.given_back(),
         Input::Cancel => turn.cancel(),
+        Input::HeldBack { message, pause } => turn.held_back(&message, pause),
         Input::Retry { feedback } => turn.retry(feedback),
         Input::Feedback { text } => turn.feedback(text),
     }
@@ -359,6 +367,12 @@ impl Turn<'_> {
 
     fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {
         let told = object(json!({ "reason": reason, "message": message, "until": until }));
+    /// Rests as long as the breaker says; no pause of the job's own is used up.
+    fn held_back(&mut self, message: &str, pause: Duration) -> Option<()> {
+        let until = self.now.after(pause);
+        self.wait(WaitReason::Provider, cut(message, self.limits), until)
+    }
+
         self.job.status = Status::Waiting;
         self.job.wait = Some(Wait {
             reason,

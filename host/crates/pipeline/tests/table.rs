@@ -179,6 +179,10 @@ fn inputs() -> Vec<Input> {
         failed(StepError::Unavailable("later".into())),
         failed(StepError::Held("quarantined".into())),
         failed(StepError::Fault("trap".into())),
+        Input::HeldBack {
+            message: "away".into(),
+            pause: std::time::Duration::from_secs(9),
+        },
         Input::GivenBack,
         Input::Cancel,
         Input::Retry { feedback: None },
@@ -548,4 +552,122 @@ fn a_job_whose_plugin_is_held_waits_however_often_it_is_asked() {
         assert_eq!(wait.until, at(1_000).after(limits().held_pause));
         job = go(&taken(waits), Input::Claimed { rescued: false });
     }
+}
+
+#[test]
+fn each_kind_of_passing_failure_has_its_own_patience() {
+    let mut job = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    // Two of each: none of them counts for the other.
+    for kind in [FailureKind::Provider, FailureKind::Interrupted].repeat(2) {
+        let waits = go(&job, ended(Some(kind)));
+        assert_eq!(waits.status, Status::Waiting, "{kind}");
+        job = go(&taken(waits), Input::Claimed { rescued: false });
+    }
+    assert_eq!(job.attempt().unwrap().pauses, 4);
+    let failed = go(&job, ended(Some(FailureKind::Interrupted)));
+    assert_eq!(failed.error.unwrap().kind, FailureKind::Interrupted);
+    let done = go(&job, ended(None));
+    assert!(done.attempt().unwrap().paused.is_empty(), "it went well");
+}
+
+#[test]
+fn a_provider_that_names_a_time_is_given_it_up_to_a_cap() {
+    let working = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    let waits = |ms| {
+        let Input::AgentEnded(mut outcome) = ended(Some(FailureKind::Provider)) else {
+            unreachable!()
+        };
+        outcome.retry_after_ms = Some(ms);
+        let wait = go(&working, Input::AgentEnded(outcome)).wait.unwrap();
+        wait.until.since(at(1_000)).as_millis()
+    };
+    assert_eq!(waits(120_000), 120_000);
+    assert_eq!(waits(u64::MAX), 3_600_000);
+    assert!((1_000..=2_000).contains(&waits(1)), "the pause is longer");
+}
+
+#[test]
+fn a_job_of_before_pauses_had_kinds_is_read() {
+    let waits = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        broken(FailureKind::Engine),
+    );
+    let mut json = serde_json::to_value(&waits).unwrap();
+    assert_eq!(json["phases"][0]["attempts"][0]["paused"]["engine"], 1);
+    json["phases"][0]["attempts"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("paused");
+    let read: Job = serde_json::from_value(json).unwrap();
+    assert!(read.attempt().unwrap().paused.is_empty());
+}
+
+#[test]
+fn an_outage_that_is_known_uses_up_no_patience_and_begins_no_run() {
+    let mut job = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    let first = job.run_key();
+    for _ in 0..limits().back_off.provider.most * 3 {
+        let waits = go(
+            &job,
+            Input::HeldBack {
+                message: "api.example fails since noon".into(),
+                pause: std::time::Duration::from_secs(9),
+            },
+        );
+        let wait = waits.wait.clone().unwrap();
+        assert_eq!(wait.reason, WaitReason::Provider);
+        assert_eq!(wait.message, "api.example fails since noon");
+        assert_eq!(wait.until, at(10_000));
+        job = go(&taken(waits), Input::Claimed { rescued: false });
+        assert_eq!(job.run_key(), first);
+    }
+    assert_eq!(job.attempt().unwrap().pauses, 0);
+}
+
+#[test]
+fn a_retry_may_say_what_to_change_wherever_the_job_stopped() {
+    let retry = |job: &Job| {
+        let params = json!({ "genre": "idle", "size": 3 });
+        go(
+            job,
+            Input::Retry {
+                feedback: Some("smaller".into()),
+                params: params.as_object().unwrap().clone(),
+            },
+        )
+    };
+    let stopped: Vec<Job> = jobs()
+        .into_iter()
+        .filter(|job| matches!(job.status, Status::Failed | Status::Cancelled))
+        .collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for mut job in stopped {
+        job.params.insert("size".into(), json!(1));
+        job.params.insert("theme".into(), json!("fog"));
+        seen.insert(job.at.map(|at| at.phase));
+        let going = go(&taken(retry(&job)), Input::Claimed { rescued: false });
+        assert_eq!(
+            serde_json::Value::Object(going.params.clone()),
+            json!({ "genre": "idle", "size": 3, "theme": "fog" })
+        );
+        let told = match going.attempt() {
+            Some(attempt) => attempt.feedback.as_deref(),
+            None => going.feedback.as_deref(),
+        };
+        assert_eq!(told, Some("smaller"), "{:?}", job.at);
+    }
+    // Before the first claim, in a phase, and while it deployed.
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        [None, Some(0), Some(2)]
+    );
 }

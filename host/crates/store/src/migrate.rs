@@ -21,6 +21,11 @@ const POSTGRES: &[Entry] = &[
         "plugins",
         include_str!("../../../../migrations/postgres/0003_plugins.sql"),
     ),
+    (
+        5,
+        "care",
+        include_str!("../../../../migrations/postgres/0005_care.sql"),
+    ),
 ];
 
 const SQLITE: &[Entry] = &[
@@ -38,6 +43,11 @@ const SQLITE: &[Entry] = &[
         3,
         "plugins",
         include_str!("../../../../migrations/sqlite/0003_plugins.sql"),
+    ),
+    (
+        5,
+        "care",
+        include_str!("../../../../migrations/sqlite/0005_care.sql"),
     ),
 ];
 

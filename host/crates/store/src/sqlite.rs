@@ -42,6 +42,8 @@ macro_rules! event_columns {
 mod act;
 #[path = "sql/append.rs"]
 mod append;
+#[path = "sql/breaker.rs"]
+mod breaker;
 #[path = "sql/claim.rs"]
 mod claim;
 #[path = "sql/commit.rs"]

@@ -7,6 +7,8 @@
     reason = "a case ends where something is wrong, and says so where it can't run"
 )]
 
+#[path = "conformance/breakers.rs"]
+mod breakers;
 #[path = "conformance/claims.rs"]
 mod claims;
 #[path = "conformance/commits.rs"]
@@ -61,6 +63,10 @@ macro_rules! both {
 }
 
 both! {
+    breakers:
+        an_outage_that_one_host_sees_holds_back_the_others
+        of_many_that_ask_at_once_one_probes
+        failures_noted_at_once_are_counted_together;
     claims:
         each_job_is_claimed_once
         by_priority_then_age

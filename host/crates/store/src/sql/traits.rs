@@ -2,7 +2,7 @@
 //! a store is made of, and how it is opened, is each database's own.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Store, act, append, claim, commit, events, holds, plugins, read, report};
+use super::{Store, act, append, breaker, claim, commit, events, holds, plugins, read, report};
 use crate::error::Fault;
 use crate::{
     Acted, ApiStore, Appended, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore,
@@ -11,8 +11,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use pipeline::{
-    BlameRule, Digest, Event, HostId, Input, Job, JobId, Limits, LogLine, PluginGeneration,
-    PluginHold, PluginPin, RecordedCall, Status, StoredEvent, Timestamp,
+    BlameRule, Breaker, BreakerGate, BreakerRule, Digest, Event, HostId, Input, Job, JobId, Limits,
+    LogLine, PluginGeneration, PluginHold, PluginPin, RecordedCall, Status, StoredEvent, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -100,6 +100,29 @@ impl DriverStore for Store {
     ) -> Result<Option<String>, StoreError> {
         self.within(commit::reserve_slug(self, hold, wish, index))
             .await
+    }
+
+    async fn ask_breaker(
+        &self,
+        provider: &str,
+        job: JobId,
+        rule: &BreakerRule,
+    ) -> Result<BreakerGate, StoreError> {
+        self.within(breaker::ask(self, provider, job, rule)).await
+    }
+
+    async fn provider_failed(
+        &self,
+        provider: &str,
+        job: JobId,
+        rule: &BreakerRule,
+    ) -> Result<Option<Breaker>, StoreError> {
+        self.within(breaker::failed(self, provider, job, rule))
+            .await
+    }
+
+    async fn provider_answered(&self, provider: &str) -> Result<bool, StoreError> {
+        self.within(breaker::answered(self, provider)).await
     }
 
     async fn states(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobState>, StoreError> {
@@ -202,6 +225,10 @@ impl ApiStore for Store {
 
     async fn pipelines(&self) -> Result<Vec<PipelineEntry>, StoreError> {
         self.within(read::pipelines(self)).await
+    }
+
+    async fn breakers(&self) -> Result<BTreeMap<String, Breaker>, StoreError> {
+        self.within(breaker::all(self)).await
     }
 
     async fn counts(&self) -> Result<BTreeMap<Status, u64>, StoreError> {
