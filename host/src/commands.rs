@@ -2,6 +2,7 @@
 
 mod check;
 mod jobs;
+mod many;
 mod plugins;
 
 use crate::cli::{Cli, Command, Pipeline};
@@ -66,8 +67,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Jobs(args) => jobs::jobs(&args).await,
         Command::Job(args) => jobs::job(&args).await,
         Command::Watch(args) => jobs::watch(&args).await,
-        Command::Cancel(args) => jobs::act(&args, "cancel").await,
-        Command::Retry(args) => jobs::act(&args, "retry").await,
+        Command::Cancel(args) => many::cancel(&args).await,
+        Command::Retry(args) => many::retry(&args).await,
         Command::Logs(args) => jobs::logs(&args).await,
         Command::Plugin(plugin) => plugins::run(plugin).await,
         Command::Pipeline(Pipeline::Check { file }) => {

@@ -9,8 +9,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline::{
-    Digest, Input, Job, JobId, PipelineSpec, Status, Timestamp, check_group, check_job_name,
-    check_params,
+    Digest, Input, Job, JobId, Limits, PipelineSpec, Status, Timestamp, check_group,
+    check_job_name, check_params,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -39,6 +39,14 @@ struct Submission {
     priority: Option<i32>,
     run_at: Option<String>,
     group: Option<String>,
+}
+
+/// What a retry may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retry {
+    pub(crate) feedback: Option<String>,
+    pub(crate) params: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +97,7 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
         check_group(group, limits).map_err(invalid)?;
     }
     let params = from.params.unwrap_or_default();
-    check_params(&params, limits).map_err(invalid)?;
-    if params.values().any(|value| is_deeper(value, DEEPEST - 1)) {
-        let detail =
-            format!("the params are nested deeper than the {DEEPEST} levels that are allowed");
-        return Err(Problem::new(Code::InvalidJob, detail));
-    }
+    checked(&params, limits)?;
     let priority = from.priority.unwrap_or(0);
     if !PRIORITIES.contains(&priority) {
         let (least, most) = PRIORITIES.into_inner();
@@ -115,6 +118,17 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
         ..Job::new(JobId(Uuid::now_v7()), from.name, spec, now)
     };
     Ok(job.not_before(run_at))
+}
+
+fn checked(params: &Map<String, Value>, limits: &Limits) -> Result<(), Problem> {
+    check_params(params, limits)
+        .map_err(|error| Problem::new(Code::InvalidJob, error.to_string()))?;
+    if params.values().any(|value| is_deeper(value, DEEPEST - 1)) {
+        let detail =
+            format!("the params are nested deeper than the {DEEPEST} levels that are allowed");
+        return Err(Problem::new(Code::InvalidJob, detail));
+    }
+    Ok(())
 }
 
 fn is_deeper(value: &Value, levels: usize) -> bool {
@@ -205,8 +219,60 @@ pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<Str
     act(&shared, &id, Input::Cancel).await
 }
 
-pub(crate) async fn retry(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    act(&shared, &id, Input::Retry { feedback: None }).await
+pub(crate) async fn retry(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    job_id(&id)?;
+    let asked: Retry = body::json_or_none(&shared, request).await?;
+    let limits = &shared.config.limits;
+    asked.check(limits)?;
+    let input = asked.of(&find(&shared, &id).await?, limits)?;
+    act(&shared, &id, input).await
+}
+
+impl Retry {
+    /// What can be said without looking at a job.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Problem> {
+        match &self.feedback {
+            Some(text) => check_text("feedback", text, limits),
+            None => Ok(()),
+        }
+    }
+
+    /// What this job is to be given: the params that it would have then are checked as at submit.
+    pub(crate) fn of(&self, job: &Job, limits: &Limits) -> Result<Input, Problem> {
+        let params = self.params.clone().unwrap_or_default();
+        if !params.is_empty() {
+            let mut all = job.params.clone();
+            all.extend(params.clone());
+            checked(&all, limits)?;
+        }
+        Ok(Input::Retry {
+            feedback: self.feedback.clone(),
+            params,
+        })
+    }
+}
+
+/// What a person writes for an agent.
+fn check_text(what: &str, text: &str, limits: &Limits) -> Result<(), Problem> {
+    let limit = limits.message_bytes;
+    let invalid = |detail: String| Err(Problem::new(Code::InvalidBody, detail));
+    if text.trim().is_empty() {
+        return invalid(format!("the {what} is empty: say what should be different"));
+    }
+    if text.len() > limit {
+        return invalid(format!(
+            "the {what} is {} bytes long; at most {limit} are allowed",
+            text.len()
+        ));
+    }
+    if text.contains('\0') {
+        return invalid(format!("the {what} holds a NUL: remove it"));
+    }
+    Ok(())
 }
 
 pub(crate) async fn feedback(
@@ -216,20 +282,7 @@ pub(crate) async fn feedback(
 ) -> Answer {
     job_id(&id)?;
     let (Feedback { text }, _) = body::json(&shared, request).await?;
-    let limit = shared.config.limits.message_bytes;
-    let invalid = |detail: String| Err(Problem::new(Code::InvalidBody, detail));
-    if text.trim().is_empty() {
-        return invalid("the text is empty: say what should be different".to_owned());
-    }
-    if text.len() > limit {
-        return invalid(format!(
-            "the text is {} bytes long; at most {limit} are allowed",
-            text.len()
-        ));
-    }
-    if text.contains('\0') {
-        return invalid("the text holds a NUL: remove it".to_owned());
-    }
+    check_text("text", &text, &shared.config.limits)?;
     act(&shared, &id, Input::Feedback { text }).await
 }
 

@@ -16,6 +16,7 @@ mod body;
 mod query;
 mod view;
 
+mod bulk;
 mod events;
 mod files;
 mod jobs;
@@ -123,6 +124,8 @@ impl Api {
     pub fn router(&self) -> Router {
         let jobs = Router::new()
             .route("/api/jobs", post(jobs::submit).get(jobs::list))
+            .route("/api/jobs/retry", post(bulk::retry))
+            .route("/api/jobs/cancel", post(bulk::cancel))
             .route("/api/jobs/{id}", get(jobs::read).delete(jobs::delete))
             .route("/api/jobs/{id}/cancel", post(jobs::cancel))
             .route("/api/jobs/{id}/retry", post(jobs::retry))

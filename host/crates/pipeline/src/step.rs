@@ -74,6 +74,8 @@ pub enum Input {
     Retry {
         /// What the next attempt is told.
         feedback: Option<String>,
+        /// Params that take the place of those of the same names.
+        params: Map<String, Value>,
     },
     /// A person sends the finished job back.
     Feedback {
@@ -157,10 +159,10 @@ pub fn step(
         Input::Deployed { plugin, sites } => turn.deployed(plugin, sites),
         Input::StepFailed { plugin, error } => turn.step_failed(plugin, error),
         Input::Broken(failure) => turn.broken(failure),
+        Input::HeldBack { message, pause } => turn.held_back(&message, pause),
         Input::GivenBack => turn.given_back(),
         Input::Cancel => turn.cancel(),
-        Input::HeldBack { message, pause } => turn.held_back(&message, pause),
-        Input::Retry { feedback } => turn.retry(feedback),
+        Input::Retry { feedback, params } => turn.retry(feedback, params),
         Input::Feedback { text } => turn.feedback(text),
     }
     .ok_or(illegal)?;
@@ -266,6 +268,7 @@ impl Turn<'_> {
             kept: None,
             tasks: Vec::new(),
             pauses: 0,
+            paused: Pauses::default(),
             verdict: None,
             message: None,
             started_at: self.now,
@@ -276,7 +279,6 @@ impl Turn<'_> {
             stage: Stage::Prompt,
             since: Some(self.now),
         });
-            paused: Pauses::default(),
         self.tell(EventKind::PhaseStarted, Map::new());
         Some(())
     }
@@ -365,14 +367,14 @@ impl Turn<'_> {
         self.wait(reason, message, until)
     }
 
-    fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {
-        let told = object(json!({ "reason": reason, "message": message, "until": until }));
     /// Rests as long as the breaker says; no pause of the job's own is used up.
     fn held_back(&mut self, message: &str, pause: Duration) -> Option<()> {
         let until = self.now.after(pause);
         self.wait(WaitReason::Provider, cut(message, self.limits), until)
     }
 
+    fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {
+        let told = object(json!({ "reason": reason, "message": message, "until": until }));
         self.job.status = Status::Waiting;
         self.job.wait = Some(Wait {
             reason,
@@ -431,6 +433,14 @@ impl Task {
     }
 }
 
+impl Attempt {
+    /// Something went well: what comes later is no longer in a row.
+    fn rested(&mut self) {
+        self.pauses = 0;
+        self.paused = Pauses::default();
+    }
+}
+
 impl WaitReason {
     /// Why a job waits after this failure; none where waiting doesn't help.
     fn of(kind: FailureKind) -> Option<Self> {
@@ -443,18 +453,20 @@ impl WaitReason {
     }
 }
 
+impl Input {
+    /// A retry as it is, with nothing to say.
+    pub fn retry() -> Self {
+        Self::Retry {
+            feedback: None,
+            params: Map::new(),
+        }
+    }
+}
+
 impl PlannedTask {
     /// The names of planned tasks, as [`Input::Prompted`] wants them.
     pub fn names(tasks: &[Self]) -> Vec<String> {
         tasks.iter().map(|task| task.name.clone()).collect()
-impl Attempt {
-    /// Something went well: what comes later is no longer in a row.
-    fn rested(&mut self) {
-        self.pauses = 0;
-        self.paused = Pauses::default();
-    }
-}
-
     }
 }
 

@@ -185,7 +185,7 @@ fn inputs() -> Vec<Input> {
         },
         Input::GivenBack,
         Input::Cancel,
-        Input::Retry { feedback: None },
+        Input::retry(),
         Input::Feedback {
             text: "bluer".into(),
         },
@@ -383,7 +383,7 @@ fn attempts_used_up_fail_the_job_with_the_last_message_and_a_retry_gives_new_one
         job.error,
         Some(Failure::new(FailureKind::NotAccepted, "because"))
     );
-    let job = go(&job, Input::Retry { feedback: None });
+    let job = go(&job, Input::retry());
     assert_eq!(
         (job.status, job.phases[0].attempts.len()),
         (Status::Queued, 3)

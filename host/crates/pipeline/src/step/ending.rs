@@ -50,18 +50,27 @@ impl Turn<'_> {
     }
 
     /// On from the failed phase, with a full number of attempts and the plugin that serves now.
-    pub(super) fn retry(&mut self, feedback: Option<String>) -> Option<()> {
+    pub(super) fn retry(
+        &mut self,
+        feedback: Option<String>,
+        params: Map<String, Value>,
+    ) -> Option<()> {
+        let feedback = feedback.map(|text| cut(&text, self.limits));
+        self.job.params.extend(params);
         let last = self.job.error.take().map(|failure| failure.message);
         self.set_going();
         self.job.pauses = 0;
+        self.job.paused = Pauses::default();
         self.job.rescues = 0;
         let Some(Cursor { phase: index, .. }) = self.job.at else {
+            // No attempt is there to be told: the first one will be.
+            self.job.feedback = feedback.or(self.job.feedback.take());
             return Some(());
         };
         match self.job.phases.get_mut(index) {
             None => {
-        self.job.paused = Pauses::default();
                 self.job.deploy_plugin = None;
+                self.job.feedback = feedback.or(self.job.feedback.take());
                 self.enter(Stage::Deploy)
             }
             Some(phase) => {
@@ -83,6 +92,7 @@ impl Turn<'_> {
         self.job.at = None;
         self.job.deploy_plugin = None;
         self.job.pauses = 0;
+        self.job.paused = Pauses::default();
         self.job.rescues = 0;
         for phase in &mut self.job.phases {
             phase.status = PhaseStatus::Pending;
@@ -92,7 +102,6 @@ impl Turn<'_> {
     }
 
     fn set_going(&mut self) {
-        self.job.paused = Pauses::default();
         self.job.status = Status::Queued;
         self.job.finished_at = None;
         self.job.cancel_requested = false;
