@@ -68,6 +68,10 @@ pub(crate) enum Command {
     /// Look at settings, store, plugins and runner: what is wrong, and how to mend it
     #[command(after_help = "Examples:\n  gantry check\n  gantry check --config gantry.toml --json")]
     Check(Check),
+    /// Say what the hosts would clear away now, and why
+    #[command(after_help = "Examples:\n  gantry reap --dry-run\n  \
+        gantry reap --dry-run --set RETAIN_JOBS=30d --json")]
+    Reap(Reap),
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +118,18 @@ impl Role {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reap {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Remove nothing: the only way, so far
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

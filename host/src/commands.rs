@@ -4,6 +4,7 @@ mod check;
 mod jobs;
 mod many;
 mod plugins;
+mod reap;
 
 use crate::cli::{Cli, Command, Pipeline};
 use crate::settings::{Layers, Settings};
@@ -63,6 +64,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => check::check(&args).await,
+        Command::Reap(args) => reap::reap(&args).await,
         Command::Submit(args) => jobs::submit(&args).await,
         Command::Jobs(args) => jobs::jobs(&args).await,
         Command::Job(args) => jobs::job(&args).await,

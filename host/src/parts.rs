@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{ApiStore, DriverStore, Options, PluginStore, Postgres, Sqlite};
+use store::{ApiStore, DriverStore, Options, PluginStore, Postgres, RetentionStore, Sqlite};
 
 /// A store, as each of its users sees it.
 #[derive(Clone)]
@@ -23,15 +23,20 @@ pub(crate) struct Stores {
     pub(crate) driver: Arc<dyn DriverStore>,
     pub(crate) api: Arc<dyn ApiStore>,
     pub(crate) plugins: Arc<dyn PluginStore>,
+    pub(crate) retention: Arc<dyn RetentionStore>,
     pub(crate) name: &'static str,
 }
 
 impl Stores {
-    fn of<S: DriverStore + ApiStore + PluginStore + 'static>(store: S, name: &'static str) -> Self {
+    fn of<S: DriverStore + ApiStore + PluginStore + RetentionStore + 'static>(
+        store: S,
+        name: &'static str,
+    ) -> Self {
         let store = Arc::new(store);
         Self {
             driver: Arc::clone(&store) as Arc<dyn DriverStore>,
             plugins: Arc::clone(&store) as Arc<dyn PluginStore>,
+            retention: Arc::clone(&store) as Arc<dyn RetentionStore>,
             api: store,
             name,
         }

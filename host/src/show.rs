@@ -75,6 +75,24 @@ pub(crate) fn many(verb: &str, sum: &Value) -> String {
     lines
 }
 
+/// A line for each thing that would be cleared away.
+pub(crate) fn doomed(answer: &Value) -> String {
+    let line = |doomed: &Value| {
+        format!(
+            "{:12}  {}  {}\n",
+            text(doomed, "what"),
+            text(doomed, "id"),
+            text(doomed, "why")
+        )
+    };
+    let lines: String = items(answer).map(line).collect();
+    if lines.is_empty() {
+        "nothing would be removed".to_owned()
+    } else {
+        lines
+    }
+}
+
 /// A job, with a line a phase.
 pub(crate) fn job(job: &Value) -> String {
     let mut lines = format!(

@@ -2,6 +2,7 @@
 //! from outside. The rules themselves are `pipeline`'s and the store's matter.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::harness::{Agents, Host, Setup, gantry};
@@ -115,4 +116,102 @@ async fn retry_and_cancel_take_ids_or_a_filter() {
     }
     let none = host.run(&["cancel", "--pipeline", "game"]).await;
     none.expect(0, "0 matched");
+}
+
+/// An agent that fails in `design` until there is a file `up`.
+fn agents_that_fail_late() -> Agents {
+    let work = format!(
+        "[ \"$PHASE\" != design ] || [ -f \"$(dirname \"$0\")/up\" ] || exit 7\n{} __demo-agent",
+        gantry().display()
+    );
+    Agents::running(&work)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_that_was_cleared_away_is_not_taken_for_one_that_is_there() {
+    let agents = agents_that_fail_late();
+    let setup = Setup::agents(&agents).set("RETAIN_WORKSPACES_BYTES", "1B");
+    let mut host = Host::start(setup).await;
+    let id = host.client().submit("a game about fog").await;
+    let failed = host.client().ended(&id).await;
+    assert_eq!(failed["phase"], "design", "{failed}");
+    let workspace = host.data().join("workspaces").join(&id);
+    assert!(workspace.is_dir());
+    let would = host.run(&["reap", "--dry-run"]).await;
+    would.expect(0, "RETAIN_WORKSPACES_BYTES");
+    would.expect(0, &id);
+    let never = [
+        "reap",
+        "--dry-run",
+        "--set",
+        "RETAIN_WORKSPACES_BYTES=never",
+    ];
+    host.run(&never).await.expect(0, "nothing would be removed");
+    host.run(&["reap"]).await.expect(1, "by themselves");
+    assert!(workspace.is_dir());
+    host.terminate().await;
+    host.restart().await;
+    host.said("a workspace was removed").await;
+    assert!(!workspace.exists());
+
+    host.run(&["retry", &id])
+        .await
+        .expect(1, "send the job back with feedback");
+    let path = format!("/api/jobs/{id}/retry");
+    let refused = host.client().post(&path, &json!({})).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (409, &json!("workspace-gone"))
+    );
+    let all = json!({ "error_kind": "agent-failed" });
+    let all = host.client().post("/api/jobs/retry", &all).await.json();
+    assert_eq!(all["skipped"][0]["id"], json!(id), "{all}");
+
+    fs::write(agents.folder().join("up"), "").unwrap();
+    let feedback = json!({ "text": "make it denser" });
+    let path = format!("/api/jobs/{id}/feedback");
+    assert_eq!(host.client().post(&path, &feedback).await.status, 202);
+    host.client().succeeded(&id).await;
+    let logs = host.client().logs(&id).await;
+    assert!(
+        logs.iter()
+            .any(|line| line.contains("begins with an empty one")),
+        "{logs:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_job_goes_and_one_with_a_live_site_stays() {
+    let agents = agents_that_fail_late();
+    let setup = Setup::agents(&agents)
+        .set("RETAIN_JOBS", "1s")
+        .set("RETAIN_LOGS", "1s")
+        .set("RETAIN_EVENTS", "1s");
+    let mut host = Host::start(setup).await;
+    let failed = host.client().submit("a game about nothing").await;
+    host.client().ended(&failed).await;
+    fs::write(agents.folder().join("up"), "").unwrap();
+    let live = host.client().submit("a game about fog").await;
+    let job = host.client().succeeded(&live).await;
+    let told = host.client().events(&live).await.len();
+    assert!(told > 1);
+    host.terminate().await;
+    // It is the age itself that is waited for.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    host.restart().await;
+    host.said("a job was deleted for its age").await;
+    host.said("rows were removed for their age").await;
+    let gone = host.client().get(&format!("/api/jobs/{failed}")).await;
+    assert_eq!(gone.status, 404);
+    host.client()
+        .until(&format!("/api/jobs/{live}/logs"), |page| {
+            page["items"] == json!([])
+        })
+        .await;
+    let slug = job["site"]["slug"].as_str().unwrap();
+    assert_eq!(host.client().site(slug, "/").await.status, 200);
+    // Its stream ends all the same, with the event that says how.
+    let stream = format!("/api/jobs/{live}/events?until=final");
+    let left = host.client().get(&stream).await.text();
+    assert!(left.contains("job.succeeded"), "{left}");
 }

@@ -166,6 +166,10 @@ async fn one(
                 skip(why.to_string());
                 return Ok(());
             }
+            Acted::WorkspaceGone { at, going } => {
+                skip(Problem::workspace_gone(at, going).detail);
+                return Ok(());
+            }
             Acted::NotFound => {
                 skip("it was deleted just now".to_owned());
                 return Ok(());

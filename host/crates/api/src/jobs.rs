@@ -296,6 +296,7 @@ async fn act(shared: &Shared, id: &str, input: Input) -> Answer {
     {
         Acted::Done(job) => Ok(shown(shared, StatusCode::ACCEPTED, &job)),
         Acted::Illegal(why) => Err(Problem::new(Code::WrongState, why.to_string())),
+        Acted::WorkspaceGone { at, going } => Err(Problem::workspace_gone(at, going)),
         Acted::NotFound => Err(Problem::no_job(id)),
     }
 }

@@ -12,6 +12,7 @@ mod blame;
 mod breaker;
 mod limits;
 mod plugin;
+mod retention;
 mod spec;
 mod timestamp;
 
@@ -42,6 +43,7 @@ pub use plugin::{
     HoldKind, Manifest, PluginGeneration, PluginHold, PluginPin, PluginReport, PluginState,
     RecordedCall, RefusedFile,
 };
+pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use spec::{
     DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,

@@ -10,6 +10,7 @@ mod driver;
 mod error;
 mod model;
 mod plugins;
+mod retention;
 mod wake;
 
 mod migrate;
@@ -32,5 +33,6 @@ pub use model::{
 };
 pub use plugins::{Faulted, PluginStore, RolledBack};
 pub use postgres::Postgres;
+pub use retention::{EndedPage, RetentionStore, STEP as RETENTION_STEP, Trim, Trimmed};
 pub use sqlite::Sqlite;
 pub use wake::Wake;

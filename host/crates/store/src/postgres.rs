@@ -54,6 +54,8 @@ mod plugins;
 mod read;
 #[path = "sql/report.rs"]
 mod report;
+#[path = "sql/retain.rs"]
+mod retain;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/traits.rs"]
@@ -220,4 +222,13 @@ async fn lock_pipelines(conn: &mut Conn) -> Result<(), sqlx::Error> {
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Whether this transaction may clear up: one at a time does, over all hosts of this store.
+async fn lock_retention(conn: &mut Conn) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT pg_try_advisory_xact_lock(hashtext('retention'), hashtext(id)) FROM installation",
+    )
+    .fetch_one(conn)
+    .await
 }

@@ -54,6 +54,8 @@ mod plugins;
 mod read;
 #[path = "sql/report.rs"]
 mod report;
+#[path = "sql/retain.rs"]
+mod retain;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/traits.rs"]
@@ -142,4 +144,9 @@ impl Sqlite {
 /// Nothing to lock: see [`lock!`].
 async fn lock_pipelines(_: &mut Conn) -> Result<(), sqlx::Error> {
     Ok(())
+}
+
+/// There is one writer, and it has the lock.
+async fn lock_retention(_: &mut Conn) -> Result<bool, sqlx::Error> {
+    Ok(true)
 }

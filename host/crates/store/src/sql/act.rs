@@ -1,7 +1,7 @@
 //! What people do: submit, act, delete. What follows from an input, `pipeline::step` says.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Store, events, rows};
+use super::{Conn, Store, events, retain, rows};
 use crate::error::Fault;
 use crate::rules::{self, clean};
 use crate::{Acted, Deleted, Idempotency, NewJob, Submitted, Wake};
@@ -126,6 +126,9 @@ pub(super) async fn act(
         job.cancel_requested = true;
         return Ok(Acted::Done(Box::new(job)));
     }
+    if let Some(not) = retain::without_workspace(store, &mut tx, &job, &input).await? {
+        return Ok(not);
+    }
     let step = match step(&job, input, limits, now) {
         Ok(step) => step,
         Err(illegal) => return Ok(Acted::Illegal(illegal)),
@@ -191,6 +194,18 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
         .bind(id.0)
         .execute(&mut *tx)
         .await?;
+    delete_rows(&mut tx, id).await?;
+    tx.commit().await?;
+    let mut wakes = vec![Wake::Events(Some(id))];
+    if sites.rows_affected() > 0 {
+        wakes.push(Wake::Sites);
+    }
+    store.ring(wakes);
+    Ok(Deleted::Done(root.map(RootId)))
+}
+
+/// Deletes a job and all that is its, but for its sites.
+pub(super) async fn delete_rows(conn: &mut Conn, id: JobId) -> Result<(), sqlx::Error> {
     for sql in [
         "DELETE FROM slugs WHERE job = $1",
         "DELETE FROM events WHERE job = $1",
@@ -199,15 +214,10 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
         "DELETE FROM plugin_calls WHERE job = $1",
         "DELETE FROM blobs WHERE owner = $1",
         "DELETE FROM requests WHERE job = $1",
+        "DELETE FROM workspaces_gone WHERE job = $1",
         "DELETE FROM jobs WHERE id = $1",
     ] {
-        query(sql).bind(id.0).execute(&mut *tx).await?;
+        query(sql).bind(id.0).execute(&mut *conn).await?;
     }
-    tx.commit().await?;
-    let mut wakes = vec![Wake::Events(Some(id))];
-    if sites.rows_affected() > 0 {
-        wakes.push(Wake::Sites);
-    }
-    store.ring(wakes);
-    Ok(Deleted::Done(root.map(RootId)))
+    Ok(())
 }

@@ -26,7 +26,7 @@ impl Store {
     }
 
     /// A call in its time. One that is cut off is rolled back.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, StoreError> {
