@@ -7,7 +7,7 @@ use pipeline::{EventKind, Input, Status};
 use sqlx::{Connection, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Committed, DriverStore, Options, Postgres, RetentionStore as _, Trim, Trimmed, Wake};
+use store::{Committed, DriverStore, Options, Postgres, Trim, Trimmed, Wake};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, watch};
