@@ -215,3 +215,29 @@ async fn an_old_job_goes_and_one_with_a_live_site_stays() {
     let left = host.client().get(&stream).await.text();
     assert!(left.contains("job.succeeded"), "{left}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_sent_back_where_a_phase_resets_its_workspace() {
+    let game = include_str!("../../host/game.toml");
+    let again = game
+        .replace("name = \"game\"", "name = \"again\"")
+        .replace("attempts = 3", "attempts = 3\nreset = true");
+    let host = Host::start(Setup::demo().pipeline("again", &again)).await;
+    let client = host.client();
+    client
+        .until("/api/pipelines", |page| {
+            page.to_string().contains("\"again\"")
+        })
+        .await;
+    let body = json!({ "name": "a game about fog", "pipeline": "again" });
+    let id = client.submit_with(&body).await;
+    client.succeeded(&id).await;
+    let feedback = json!({ "text": "make it denser" });
+    let sent = client
+        .post(&format!("/api/jobs/{id}/feedback"), &feedback)
+        .await;
+    assert_eq!(sent.status, 202);
+    // It is queued again by now, so this waits for the second end.
+    let job = client.succeeded(&id).await;
+    assert_eq!(job["revision"], 2);
+}

@@ -81,7 +81,11 @@ pub(crate) async fn workspaces(
         return Ok(Vec::new());
     }
     let jobs = root.jobs().unwrap_or_default();
-    let ended = store.ended(&jobs).await?;
+    let mut ended = HashMap::new();
+    for jobs in jobs.chunks(CHUNK) {
+        ended.extend(store.ended(jobs).await?);
+        tokio::time::sleep(REST).await;
+    }
     sizes.retain(|job, _| ended.contains_key(job));
     let (mut all, mut others) = (Vec::new(), 0_u64);
     for job in jobs {

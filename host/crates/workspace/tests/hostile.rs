@@ -276,7 +276,7 @@ fn what_a_tree_takes_is_counted_without_links_and_holes() {
     hole.set_len(1 << 40).unwrap();
     mkfifo(&files.join("fifo"));
     fs::create_dir(files.join("closed")).unwrap();
-    fs::set_permissions(files.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(files.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let odd = root.disk_bytes(job(1)).unwrap();
     assert!(odd < full + (1 << 20), "{odd} {full}");
     assert_eq!(root.disk_bytes(job(2)).unwrap(), 0);
