@@ -31,12 +31,12 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "off, record or gate: recorded calls of plugins",
     ),
     (
-        "PROVIDER_BREAKER",
-        "when the provider counts as away, as JOBS/PAUSE",
-    ),
-    (
         "PLUGIN_FAULTS",
         "when faults take a plugin back, as JOBS/TIME",
+    ),
+    (
+        "PROVIDER_BREAKER",
+        "when the provider counts as away, as JOBS/PAUSE",
     ),
     (
         "PLUGIN_GRANTS",

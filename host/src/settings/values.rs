@@ -423,7 +423,7 @@ mod tests {
             "RETAIN_WORKSPACES_BYTES=2GiB",
             "RETAIN_VERSIONS=1",
         ]);
-        let hours = |hours| Some(Duration::from_secs(hours * 3_600));
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3_600));
         assert_eq!(
             settings.unwrap().retention,
             Retention {
