@@ -44,11 +44,18 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  gantry watch 0198c0de-0000-7000-8000-000000000001")]
     Watch(One),
     /// End a job and stop its agent
-    #[command(after_help = "Example:\n  gantry cancel 0198c0de-0000-7000-8000-000000000001")]
-    Cancel(One),
-    /// Let a failed or cancelled job go on from where it failed
-    #[command(after_help = "Example:\n  gantry retry 0198c0de-0000-7000-8000-000000000001")]
-    Retry(One),
+    #[command(
+        after_help = "Examples:\n  gantry cancel 0198c0de-0000-7000-8000-000000000001\n  \
+        gantry cancel --group team --before 2030-01-31T08:00:00Z --dry-run"
+    )]
+    Cancel(Cancel),
+    /// Let failed or cancelled jobs go on from where they failed
+    #[command(
+        after_help = "Examples:\n  gantry retry 0198c0de-0000-7000-8000-000000000001 \
+        --feedback \"keep it on one page\"\n  \
+        gantry retry --pipeline game --error-kind provider --dry-run"
+    )]
+    Retry(Retry),
     /// Print a job's log
     #[command(after_help = "Example:\n  gantry logs 0198c0de-0000-7000-8000-000000000001 --follow")]
     Logs(Logs),
@@ -74,6 +81,10 @@ pub(crate) enum Command {
     /// Look at settings, store, plugins and runner: what is wrong, and how to mend it
     #[command(after_help = "Examples:\n  gantry check\n  gantry check --config gantry.toml --json")]
     Check(Check),
+    /// Say what the hosts would clear away now, and why
+    #[command(after_help = "Examples:\n  gantry reap --dry-run\n  \
+        gantry reap --dry-run --set RETAIN_JOBS=30d --json")]
+    Reap(Reap),
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +131,18 @@ impl Role {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reap {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Remove nothing: the only way, so far
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -185,6 +208,61 @@ pub(crate) struct One {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+/// Jobs by their ids, or by a filter.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The jobs' ids; none with a filter
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// In this status
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Of this pipeline
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// Of this group
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// With this in their names
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) q: Option<String>,
+    /// Submitted before this time, as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<String>,
+    /// Submitted after this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) after: Option<String>,
+    /// At most this many jobs of the filter
+    #[arg(long)]
+    pub(crate) limit: Option<u32>,
+    /// Only say which jobs the filter chooses
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Failed for this reason: a word of the list of failures
+    #[arg(long, value_name = "KIND")]
+    pub(crate) error_kind: Option<String>,
+    /// What the next attempt is told
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) feedback: Option<String>,
+    /// In place of the param of this name; a value that is JSON is taken as such
+    #[arg(long = "param", value_name = "K=V")]
+    pub(crate) params: Vec<String>,
 }
 
 #[derive(Debug, Args)]

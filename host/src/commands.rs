@@ -3,7 +3,9 @@
 mod check;
 mod gates;
 mod jobs;
+mod many;
 mod plugins;
+mod reap;
 
 use crate::cli::{Cli, Command, Pipeline};
 use crate::settings::{Layers, Settings};
@@ -63,12 +65,13 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => check::check(&args).await,
+        Command::Reap(args) => reap::reap(&args).await,
         Command::Submit(args) => jobs::submit(&args).await,
         Command::Jobs(args) => jobs::jobs(&args).await,
         Command::Job(args) => jobs::job(&args).await,
         Command::Watch(args) => jobs::watch(&args).await,
-        Command::Cancel(args) => jobs::act(&args, "cancel").await,
-        Command::Retry(args) => jobs::act(&args, "retry").await,
+        Command::Cancel(args) => many::cancel(&args).await,
+        Command::Retry(args) => many::retry(&args).await,
         Command::Pause(args) => gates::pause(&args, "pause").await,
         Command::Resume(args) => gates::pause(&args, "resume").await,
         Command::Gates(server) => gates::list(&server).await,

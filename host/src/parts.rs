@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{ApiStore, DriverStore, Options, PluginStore, Postgres, Sqlite};
+use store::{ApiStore, DriverStore, Options, PluginStore, Postgres, RetentionStore, Sqlite};
 
 /// A store, as each of its users sees it.
 #[derive(Clone)]
@@ -23,15 +23,20 @@ pub(crate) struct Stores {
     pub(crate) driver: Arc<dyn DriverStore>,
     pub(crate) api: Arc<dyn ApiStore>,
     pub(crate) plugins: Arc<dyn PluginStore>,
+    pub(crate) retention: Arc<dyn RetentionStore>,
     pub(crate) name: &'static str,
 }
 
 impl Stores {
-    fn of<S: DriverStore + ApiStore + PluginStore + 'static>(store: S, name: &'static str) -> Self {
+    fn of<S: DriverStore + ApiStore + PluginStore + RetentionStore + 'static>(
+        store: S,
+        name: &'static str,
+    ) -> Self {
         let store = Arc::new(store);
         Self {
             driver: Arc::clone(&store) as Arc<dyn DriverStore>,
             plugins: Arc::clone(&store) as Arc<dyn PluginStore>,
+            retention: Arc::clone(&store) as Arc<dyn RetentionStore>,
             api: store,
             name,
         }
@@ -133,6 +138,8 @@ pub(crate) struct Agent {
     pub(crate) about: AgentAbout,
     pub(crate) owners: Owners,
     pub(crate) gateway: Option<Gateway>,
+    /// Who answers, as people call it; none for an agent that asks nobody.
+    pub(crate) provider: Option<String>,
 }
 
 const HOW_TO_SWITCH: &str = "No model is asked. For Claude Code: build the image with `cargo xtask \
@@ -163,6 +170,8 @@ pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
         (Some(provider), false) => Some(gateway(provider.clone())?),
         _ => None,
     };
+    let provider = settings.provider.as_ref().filter(|_| gateway.is_some());
+    let provider = provider.map(|provider| authority(&provider.base_url));
     let runner = if docker {
         self::docker(settings, installation)
     } else {
@@ -185,7 +194,21 @@ pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
         about,
         owners: owners(settings, docker),
         gateway,
+        provider,
     })
+}
+
+/// Host and port of an address: what people call a provider, and never a secret.
+fn authority(url: &str) -> String {
+    let known = reqwest::Url::parse(url).ok();
+    let name = known.as_ref().and_then(|url| {
+        let host = url.host_str()?;
+        Some(
+            url.port()
+                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        )
+    });
+    name.unwrap_or_else(|| "the provider".to_owned())
 }
 
 fn gateway(provider: gateway::Provider) -> Result<Gateway> {

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use workspace::{Root, TreeLimits};
 
 /// A container or folder younger than this is never taken for an orphan.
-const ORPHAN_AGE: Duration = Duration::from_secs(60);
+pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
@@ -139,7 +139,10 @@ async fn drive(
         owners: agent.owners,
         agent: agent.about,
         limits: Limits::default(),
+        provider: agent.provider,
+        breaker: settings.breaker,
         blame: settings.blame,
+        retention: settings.retention.clone(),
         record: settings.replay != Replay::Off,
         trees: TreeLimits::default(),
         agent_env: vec![("DEMO_PACE_MS".to_owned(), settings.demo_pace_ms.to_string())],
@@ -147,6 +150,7 @@ async fn drive(
     };
     let parts = Parts {
         store: Arc::clone(&stores.driver),
+        retention: Arc::clone(&stores.retention),
         plugin_store: Arc::clone(&stores.plugins),
         plugins,
         runner: agent.runner,

@@ -51,6 +51,48 @@ pub(crate) fn jobs(page: &Value) -> String {
     }
 }
 
+/// What became of many jobs: a line for each that was, or would be, acted on, and for each that
+/// was skipped.
+pub(crate) fn many(verb: &str, sum: &Value) -> String {
+    let mut lines = String::new();
+    for id in sum["ids"].as_array().into_iter().flatten() {
+        lines.push_str(id.as_str().unwrap_or("-"));
+        lines.push('\n');
+    }
+    let skipped = sum["skipped"].as_array().map_or(0, Vec::len);
+    for job in sum["skipped"].as_array().into_iter().flatten() {
+        lines.push_str(&format!(
+            "{}  skipped: {}\n",
+            text(job, "id"),
+            text(job, "why")
+        ));
+    }
+    let (matched, done) = (&sum["matched"], &sum["done"]);
+    lines.push_str(&match sum["dry_run"] == true {
+        true => format!("{matched} matched; nothing was done (--dry-run)\n"),
+        false => format!("{matched} matched; {verb}: {done} done, {skipped} skipped\n"),
+    });
+    lines
+}
+
+/// A line for each thing that would be cleared away.
+pub(crate) fn doomed(answer: &Value) -> String {
+    let line = |doomed: &Value| {
+        format!(
+            "{:12}  {}  {}\n",
+            text(doomed, "what"),
+            text(doomed, "id"),
+            text(doomed, "why")
+        )
+    };
+    let lines: String = items(answer).map(line).collect();
+    if lines.is_empty() {
+        "nothing would be removed".to_owned()
+    } else {
+        lines
+    }
+}
+
 /// A job, with a line a phase.
 pub(crate) fn job(job: &Value) -> String {
     let mut lines = format!(

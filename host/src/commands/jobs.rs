@@ -43,7 +43,7 @@ pub(crate) async fn submit(args: &Submit) -> Result<ExitCode> {
 }
 
 /// A value that is JSON is taken as such, anything else as text.
-fn params(pairs: &[String]) -> Result<Map<String, Value>> {
+pub(super) fn params(pairs: &[String]) -> Result<Map<String, Value>> {
     let mut params = Map::new();
     for pair in pairs {
         let Some((key, value)) = pair.split_once('=') else {
@@ -70,13 +70,6 @@ pub(crate) async fn job(args: &One) -> Result<ExitCode> {
     let job = Client::new(&args.server)?
         .get(&format!("/api/jobs/{}", args.id))
         .await?;
-    show::answer(args.server.json, &job, show::job)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) async fn act(args: &One, verb: &str) -> Result<ExitCode> {
-    let path = format!("/api/jobs/{}/{verb}", args.id);
-    let job = Client::new(&args.server)?.post(&path, &json!({})).await?;
     show::answer(args.server.json, &job, show::job)?;
     Ok(ExitCode::SUCCESS)
 }

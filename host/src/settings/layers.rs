@@ -35,6 +35,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "when faults take a plugin back, as JOBS/TIME",
     ),
     (
+        "PROVIDER_BREAKER",
+        "when the provider counts as away, as JOBS/PAUSE",
+    ),
+    (
         "PLUGIN_GRANTS",
         "capabilities that plugins request, as idea=real-time",
     ),
@@ -48,6 +52,18 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("HOST_RUN_DIR", "the same, as the Docker Engine sees it"),
     ("DEPLOY_DIR", "the sites' files"),
     ("HOST_DEPLOY_DIR", "the same, as the Docker Engine sees it"),
+    ("RETAIN_JOBS", "how long jobs are kept after their end"),
+    ("RETAIN_LOGS", "how long lines of ended jobs are kept"),
+    ("RETAIN_EVENTS", "how long events of ended jobs are kept"),
+    (
+        "RETAIN_WORKSPACES",
+        "how long workspaces of ended jobs are kept",
+    ),
+    (
+        "RETAIN_WORKSPACES_BYTES",
+        "room for workspaces; past it the oldest go",
+    ),
+    ("RETAIN_VERSIONS", "old versions of a site that are kept"),
     ("DOMAIN", "sites are at SLUG.DOMAIN"),
     ("RUNNER", "auto, docker or process"),
     ("DOCKER_HOST", "where the Docker Engine listens"),

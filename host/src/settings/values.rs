@@ -3,7 +3,7 @@
 use super::Layers;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
-use pipeline::BlameRule;
+use pipeline::{BlameRule, BreakerRule, Retention};
 use plugin_runtime::Grants;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,12 +24,14 @@ pub(crate) struct Settings {
     pub(crate) plugin_dir: PathBuf,
     pub(crate) builtin_plugin_dir: Option<PathBuf>,
     pub(crate) replay: Replay,
+    pub(crate) breaker: BreakerRule,
     pub(crate) blame: BlameRule,
     pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
     pub(crate) workspaces: Pair,
     pub(crate) run_dir: Pair,
     pub(crate) deploy_dir: Pair,
+    pub(crate) retention: Retention,
     pub(crate) domain: Option<String>,
     pub(crate) runner: RunnerChoice,
     /// None: the engine's usual socket.
@@ -127,12 +129,14 @@ impl Settings {
                 .map(|p| absolute(&p))
                 .transpose()?,
             replay: replay(layers.get("PLUGIN_REPLAY")?.as_deref())?,
+            breaker: breaker(layers.get("PROVIDER_BREAKER")?.as_deref())?,
             blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
             plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
             workspaces: pair("WORKSPACE_PATH", "workspaces")?,
             run_dir: pair("RUN_DIR", "run")?,
             deploy_dir: pair("DEPLOY_DIR", "sites")?,
+            retention: retention(layers)?,
             domain: layers.get("DOMAIN")?,
             runner: runner(layers.get("RUNNER")?.as_deref())?,
             docker_host: layers.get("DOCKER_HOST")?,
@@ -281,6 +285,87 @@ fn blame(text: Option<&str>) -> Result<BlameRule> {
     }
 }
 
+/// `JOBS/PAUSE`, such as `5/30s`.
+fn breaker(text: Option<&str>) -> Result<BreakerRule> {
+    let Some(text) = text else {
+        return Ok(BreakerRule::default());
+    };
+    let wrong = || {
+        anyhow!(
+            "PROVIDER_BREAKER=`{text}`: must be jobs and a first pause, such as 5/30s: \
+             2 to 100 jobs, and 1s to 15m"
+        )
+    };
+    let (jobs, first) = text.split_once('/').ok_or_else(wrong)?;
+    let jobs: usize = jobs.trim().parse().map_err(|_| wrong())?;
+    let first = pipeline::parse_duration(first.trim()).ok_or_else(wrong)?;
+    let rule = BreakerRule::default();
+    let fits =
+        (2..=100).contains(&jobs) && (Duration::from_secs(1)..=rule.longest).contains(&first);
+    match fits {
+        true => Ok(BreakerRule {
+            jobs,
+            first,
+            ..rule
+        }),
+        false => Err(wrong()),
+    }
+}
+
+/// What is kept, and for how long: `0` and `never` take nothing away.
+fn retention(layers: &Layers) -> Result<Retention> {
+    let usual = Retention::default();
+    let age = |name: &str, usual| {
+        or_never(layers, name, usual, "a time such as 30d", |text| {
+            let age = pipeline::parse_duration(text).or_else(|| days(text));
+            age.filter(|age| !age.is_zero())
+        })
+    };
+    Ok(Retention {
+        jobs: age("RETAIN_JOBS", usual.jobs)?,
+        logs: age("RETAIN_LOGS", usual.logs)?,
+        events: age("RETAIN_EVENTS", usual.events)?,
+        workspaces: age("RETAIN_WORKSPACES", usual.workspaces)?,
+        workspaces_bytes: or_never(
+            layers,
+            "RETAIN_WORKSPACES_BYTES",
+            usual.workspaces_bytes,
+            "a size such as 50GiB",
+            |text| pipeline::parse_size(text).filter(|bytes| *bytes > 0),
+        )?,
+        versions: or_never(
+            layers,
+            "RETAIN_VERSIONS",
+            usual.versions,
+            "a number",
+            |text| text.parse().ok(),
+        )?,
+    })
+}
+
+fn or_never<T>(
+    layers: &Layers,
+    name: &str,
+    usual: Option<T>,
+    what: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>> {
+    match layers.get(name)?.as_deref().map(str::trim) {
+        None => Ok(usual),
+        Some("0" | "never") => Ok(None),
+        Some(text) => match parse(text) {
+            Some(value) => Ok(Some(value)),
+            None => bail!("{name}=`{text}`: must be {what}, or `never`"),
+        },
+    }
+}
+
+/// Days, which a pipeline's times don't have.
+fn days(text: &str) -> Option<Duration> {
+    let days: u64 = text.strip_suffix('d')?.trim().parse().ok()?;
+    days.checked_mul(86_400).map(Duration::from_secs)
+}
+
 /// A command line of plain words; quoting is more than a setting should need.
 fn words(line: &str) -> Result<Vec<String>> {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -329,6 +414,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_for_ever_is_said_in_words() {
+        let settings = settings(&[
+            "RETAIN_JOBS=never",
+            "RETAIN_LOGS=0",
+            "RETAIN_EVENTS=2d",
+            "RETAIN_WORKSPACES=36h",
+            "RETAIN_WORKSPACES_BYTES=2GiB",
+            "RETAIN_VERSIONS=1",
+        ]);
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3_600));
+        assert_eq!(
+            settings.unwrap().retention,
+            Retention {
+                jobs: None,
+                logs: None,
+                events: hours(48),
+                workspaces: hours(36),
+                workspaces_bytes: Some(2 << 30),
+                versions: Some(1),
+            }
+        );
+    }
+
+    #[test]
     fn a_wrong_value_names_its_setting_and_what_is_right() {
         for (pair, said) in [
             ("PORT=x", "PORT=`x`"),
@@ -341,6 +450,15 @@ mod tests {
             ("PLUGIN_REPLAY=on", "must be `off`, `record` or `gate`"),
             ("PLUGIN_FAULTS=1/10m", "such as 3/10m"),
             ("PLUGIN_FAULTS=3", "such as 3/10m"),
+            (
+                "RETAIN_JOBS=soon",
+                "RETAIN_JOBS=`soon`: must be a time such as 30d",
+            ),
+            ("RETAIN_JOBS=0d", "RETAIN_JOBS=`0d`"),
+            ("RETAIN_WORKSPACES_BYTES=9", "such as 50GiB"),
+            ("RETAIN_VERSIONS=-1", "must be a number, or `never`"),
+            ("PROVIDER_BREAKER=1/30s", "such as 5/30s"),
+            ("PROVIDER_BREAKER=5/1h", "such as 5/30s"),
             (
                 "PLUGIN_GRANTS=idea=root",
                 "PLUGIN_GRANTS=`idea=root`: `idea` can't be granted `root`: there is real-time",

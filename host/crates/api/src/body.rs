@@ -2,10 +2,11 @@
 
 use crate::Shared;
 use crate::problem::{Code, Problem};
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
+
 use http_body_util::BodyExt as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
@@ -50,6 +51,17 @@ pub(crate) fn drain(headers: &HeaderMap, mut body: Body) {
         }
     };
     tokio::spawn(tokio::time::timeout(DRAIN_WITHIN, all));
+}
+
+/// The body as JSON; where there is none, what it means to say nothing.
+pub(crate) async fn json_or_none<T: DeserializeOwned + Default>(
+    shared: &Shared,
+    request: Request,
+) -> Result<T, Problem> {
+    if request.body().size_hint().exact() == Some(0) {
+        return Ok(T::default());
+    }
+    json(shared, request).await.map(|(value, _)| value)
 }
 
 /// The body as JSON, and its bytes.

@@ -9,8 +9,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline::{
-    Digest, Input, Job, JobId, PipelineSpec, Status, Timestamp, check_group, check_job_name,
-    check_params,
+    Digest, Input, Job, JobId, Limits, PipelineSpec, Status, Timestamp, check_group,
+    check_job_name, check_params,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -40,6 +40,14 @@ struct Submission {
     run_at: Option<String>,
     group: Option<String>,
     unique: Option<Unique>,
+}
+
+/// What a retry may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retry {
+    pub(crate) feedback: Option<String>,
+    pub(crate) params: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -111,12 +119,7 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
         }
     }
     let params = from.params.unwrap_or_default();
-    check_params(&params, limits).map_err(invalid)?;
-    if params.values().any(|value| is_deeper(value, DEEPEST - 1)) {
-        let detail =
-            format!("the params are nested deeper than the {DEEPEST} levels that are allowed");
-        return Err(Problem::new(Code::InvalidJob, detail));
-    }
+    checked(&params, limits)?;
     let priority = from.priority.unwrap_or(0);
     if !PRIORITIES.contains(&priority) {
         let (least, most) = PRIORITIES.into_inner();
@@ -137,6 +140,17 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
         ..Job::new(JobId(Uuid::now_v7()), from.name, spec, now)
     };
     Ok(job.not_before(run_at))
+}
+
+fn checked(params: &Map<String, Value>, limits: &Limits) -> Result<(), Problem> {
+    check_params(params, limits)
+        .map_err(|error| Problem::new(Code::InvalidJob, error.to_string()))?;
+    if params.values().any(|value| is_deeper(value, DEEPEST - 1)) {
+        let detail =
+            format!("the params are nested deeper than the {DEEPEST} levels that are allowed");
+        return Err(Problem::new(Code::InvalidJob, detail));
+    }
+    Ok(())
 }
 
 fn is_deeper(value: &Value, levels: usize) -> bool {
@@ -229,8 +243,60 @@ pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<Str
     act(&shared, &id, Input::Cancel).await
 }
 
-pub(crate) async fn retry(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    act(&shared, &id, Input::Retry { feedback: None }).await
+pub(crate) async fn retry(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    job_id(&id)?;
+    let asked: Retry = body::json_or_none(&shared, request).await?;
+    let limits = &shared.config.limits;
+    asked.check(limits)?;
+    let input = asked.of(&find(&shared, &id).await?, limits)?;
+    act(&shared, &id, input).await
+}
+
+impl Retry {
+    /// What can be said without looking at a job.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Problem> {
+        match &self.feedback {
+            Some(text) => check_text("feedback", text, limits),
+            None => Ok(()),
+        }
+    }
+
+    /// What this job is to be given: the params that it would have then are checked as at submit.
+    pub(crate) fn of(&self, job: &Job, limits: &Limits) -> Result<Input, Problem> {
+        let params = self.params.clone().unwrap_or_default();
+        if !params.is_empty() {
+            let mut all = job.params.clone();
+            all.extend(params.clone());
+            checked(&all, limits)?;
+        }
+        Ok(Input::Retry {
+            feedback: self.feedback.clone(),
+            params,
+        })
+    }
+}
+
+/// What a person writes for an agent.
+fn check_text(what: &str, text: &str, limits: &Limits) -> Result<(), Problem> {
+    let limit = limits.message_bytes;
+    let invalid = |detail: String| Err(Problem::new(Code::InvalidBody, detail));
+    if text.trim().is_empty() {
+        return invalid(format!("the {what} is empty: say what should be different"));
+    }
+    if text.len() > limit {
+        return invalid(format!(
+            "the {what} is {} bytes long; at most {limit} are allowed",
+            text.len()
+        ));
+    }
+    if text.contains('\0') {
+        return invalid(format!("the {what} holds a NUL: remove it"));
+    }
+    Ok(())
 }
 
 pub(crate) async fn feedback(
@@ -240,20 +306,7 @@ pub(crate) async fn feedback(
 ) -> Answer {
     job_id(&id)?;
     let (Feedback { text }, _) = body::json(&shared, request).await?;
-    let limit = shared.config.limits.message_bytes;
-    let invalid = |detail: String| Err(Problem::new(Code::InvalidBody, detail));
-    if text.trim().is_empty() {
-        return invalid("the text is empty: say what should be different".to_owned());
-    }
-    if text.len() > limit {
-        return invalid(format!(
-            "the text is {} bytes long; at most {limit} are allowed",
-            text.len()
-        ));
-    }
-    if text.contains('\0') {
-        return invalid("the text holds a NUL: remove it".to_owned());
-    }
+    check_text("text", &text, &shared.config.limits)?;
     act(&shared, &id, Input::Feedback { text }).await
 }
 
@@ -267,6 +320,7 @@ async fn act(shared: &Shared, id: &str, input: Input) -> Answer {
     {
         Acted::Done(job) => Ok(just_sent(shared, StatusCode::ACCEPTED, &job)),
         Acted::Illegal(why) => Err(Problem::new(Code::WrongState, why.to_string())),
+        Acted::WorkspaceGone { at, going } => Err(Problem::workspace_gone(at, going)),
         Acted::NotFound => Err(Problem::no_job(id)),
     }
 }

@@ -17,6 +17,7 @@ mod query;
 mod view;
 mod waits;
 
+mod bulk;
 mod events;
 mod files;
 mod jobs;
@@ -125,6 +126,8 @@ impl Api {
     pub fn router(&self) -> Router {
         let jobs = Router::new()
             .route("/api/jobs", post(jobs::submit).get(jobs::list))
+            .route("/api/jobs/retry", post(bulk::retry))
+            .route("/api/jobs/cancel", post(bulk::cancel))
             .route("/api/jobs/{id}", get(jobs::read).delete(jobs::delete))
             .route("/api/jobs/{id}/cancel", post(jobs::cancel))
             .route("/api/jobs/{id}/retry", post(jobs::retry))

@@ -4,6 +4,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pipeline::Timestamp;
 use serde_json::json;
 use store::StoreError;
 
@@ -25,6 +26,7 @@ pub(crate) enum Code {
     JobRunning,
     WrongState,
     NotUnique,
+    WorkspaceGone,
     FilesElsewhere,
     TooLarge,
     UnsupportedMediaType,
@@ -73,6 +75,7 @@ impl Code {
                 "not-unique",
                 "The group has a job that hasn't ended",
             ),
+            Self::WorkspaceGone => (S::CONFLICT, "workspace-gone", "The workspace is gone"),
             Self::FilesElsewhere => (
                 S::CONFLICT,
                 "files-elsewhere",
@@ -148,6 +151,20 @@ impl Problem {
             Code::NotFound,
             format!("there is no job {id}: it was deleted, or never submitted"),
         )
+    }
+
+    /// A job can't go on without the workspace that it had.
+    pub(crate) fn workspace_gone(at: Timestamp, going: bool) -> Self {
+        let detail = match going {
+            true => {
+                "the job's workspace is being removed just now: try again in a moment".to_owned()
+            }
+            false => format!(
+                "the job's workspace was removed at {at}, and the phase that failed goes on from \
+                 what was in it: send the job back with feedback, and every phase is asked again"
+            ),
+        };
+        Self::new(Code::WorkspaceGone, detail)
     }
 
     /// A fault of the host: logged here, once, and told to the client without its reason.

@@ -18,8 +18,17 @@ pub(crate) async fn read(State(shared): State<Arc<Shared>>) -> Result<Response, 
         .collect();
     let mut hosts = shared.store.hosts().await?;
     hosts.retain(|host| host.alive);
+    let breakers = shared.store.breakers().await?;
+    let away: Vec<Value> = breakers
+        .iter()
+        .filter_map(|(provider, breaker)| {
+            let (since, until) = breaker.away()?;
+            Some(json!({ "provider": provider, "since": since, "until": until }))
+        })
+        .collect();
     let answer = json!({
         "counts": counts,
+        "away": away,
         "hosts": hosts.iter().map(shown).collect::<Vec<_>>(),
         "agent": chosen(&hosts, |host| &host.report.agent, |agent| agent["demo"] == true),
         "runner": chosen(&hosts, |host| &host.report.runner, |runner| runner["isolates"] == false),

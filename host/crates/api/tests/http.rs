@@ -11,6 +11,8 @@
 mod access;
 #[path = "http/bodies.rs"]
 mod bodies;
+#[path = "http/bulk.rs"]
+mod bulk;
 #[path = "http/gallery.rs"]
 mod gallery;
 #[path = "http/jobs.rs"]

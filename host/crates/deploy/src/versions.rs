@@ -3,6 +3,7 @@
 
 use crate::DeployError;
 use pipeline::{FileEntry, JobId, Limits, SitePlan};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
@@ -92,6 +93,56 @@ impl Sites {
                 .components()
                 .all(|part| matches!(part, Component::Normal(_)));
         inside.then(|| self.dir.join(folder))
+    }
+
+    /// The jobs that have files here.
+    ///
+    /// # Errors
+    /// Where the folder can't be read.
+    pub fn jobs(&self) -> Result<Vec<JobId>, DeployError> {
+        let mut jobs = Vec::new();
+        for entry in fs::read_dir(self.dir.join("versions"))? {
+            let name = entry?.file_name();
+            jobs.extend(name.to_str().and_then(|name| name.parse::<JobId>().ok()));
+        }
+        Ok(jobs)
+    }
+
+    /// The folders that were laid out for a job, by name as rows have it, with their revisions.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    pub fn folders(&self, job: JobId) -> Result<BTreeMap<String, u32>, DeployError> {
+        let mut folders = BTreeMap::new();
+        let entries = match fs::read_dir(self.dir.join(format!("versions/{job}"))) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(folders),
+            entries => entries?,
+        };
+        for entry in entries {
+            let name = entry?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let revision = name.strip_prefix('r').and_then(|rest| rest.split_once('-'));
+            if let Some(Ok(revision)) = revision.map(|(revision, _)| revision.parse()) {
+                folders.insert(format!("versions/{job}/{name}"), revision);
+            }
+        }
+        Ok(folders)
+    }
+
+    /// Removes one folder that no row refers to; gone already is fine.
+    ///
+    /// # Errors
+    /// Where the name isn't one of ours, or the operating system refuses.
+    pub fn remove_folder(&self, folder: &str) -> Result<(), DeployError> {
+        let Some(path) = self.path(folder) else {
+            return Err(DeployError::Plan(format!(
+                "`{folder}` isn't a site's folder"
+            )));
+        };
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Removes every version of a job's sites; gone already is fine.

@@ -168,3 +168,24 @@ fn a_folder_that_is_not_ours_has_no_path() {
         assert!(sites.path(bad).is_none(), "{bad}");
     }
 }
+
+#[test]
+fn each_version_is_listed_with_its_revision_and_removed_alone() {
+    let (_dir, sites, from) = place();
+    let lay = |revision| {
+        let laid = sites.lay_out((job(), revision, 0), &plan(), &from, &Limits::default());
+        laid.unwrap()
+    };
+    let (first, second) = (lay(1), lay(2));
+    assert_eq!(sites.jobs().unwrap(), [job()]);
+    let both = BTreeMap::from([(first.clone(), 1), (second.clone(), 2)]);
+    assert_eq!(sites.folders(job()).unwrap(), both);
+    sites.remove_folder(&first).unwrap();
+    sites.remove_folder(&first).unwrap();
+    assert_eq!(sites.folders(job()).unwrap(), BTreeMap::from([(second, 2)]));
+    for bad in ["../x", "versions/../live", ""] {
+        assert!(sites.remove_folder(bad).is_err(), "{bad}");
+    }
+    sites.remove(job()).unwrap();
+    assert!(sites.folders(job()).unwrap().is_empty());
+}

@@ -1,6 +1,7 @@
 //! One run of an agent: started or adopted, listened to, ended or left running. Who is told what
 //! about it afterwards is decided by the state machine.
 
+mod breaker;
 mod start;
 
 mod watch;
@@ -28,16 +29,25 @@ struct Under {
     listener: Listener,
     task: PlannedTask,
     folder: RunFolder,
+    /// Whether others wait for its first answer of the provider.
+    probe: bool,
 }
 
 impl Holder<'_> {
     /// Runs the agent, or adopts what stands under its name. None: the lease is lost, or the
     /// store is away and the next holder tells what this one couldn't.
     pub(crate) async fn run_agent(&mut self, job: &Job, key: RunKey) -> Option<Done> {
-        let mut under = match self.start(job, &key).await {
+        let folder = RunFolder::of(&self.driver.config.run_dir, &key);
+        let begun = runner::was_started(&folder.run());
+        let probe = match self.held_back(&key, begun).await {
+            Ok(probe) => probe,
+            Err(done) => return Some(done),
+        };
+        let mut under = match self.start(job, &key, folder).await {
             Ok(under) => under,
             Err(done) => return Some(done),
         };
+        under.probe = probe;
         match self.watch(&mut under).await {
             Watched::Told(Signal::Cancel) => {
                 if let Err(error) = under.run.stop(GRACE).await {

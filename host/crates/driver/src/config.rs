@@ -1,6 +1,6 @@
 //! What a driver is told at start. It reads no environment and no file.
 
-use pipeline::{BlameRule, HostId, Limits};
+use pipeline::{BlameRule, BreakerRule, HostId, Limits, Retention};
 use runner::RunLimits;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,10 +33,16 @@ pub struct DriverConfig {
     pub agent: AgentAbout,
     /// On everything that isn't trusted.
     pub limits: Limits,
+    /// Who answers agents, as people call it; none where no agent asks anybody.
+    pub provider: Option<String>,
+    /// When the provider counts as away.
+    pub breaker: BreakerRule,
     /// When a plugin's faults count against it.
     pub blame: BlameRule,
     /// Whether calls of plugins are recorded, where their pipeline allows it.
     pub record: bool,
+    /// What is kept of jobs that have ended, and for how long.
+    pub retention: Retention,
     /// On trees that agents left.
     pub trees: TreeLimits,
     /// For the agent beside the contract's own, such as a test's pace.

@@ -24,10 +24,14 @@ mod output;
 mod run_folder;
 mod tail;
 
+mod due;
 mod publish;
 mod reaper;
+mod retention;
+mod survey;
 
 pub use config::{AgentAbout, DriverConfig, MostLimits, Owners};
+pub use survey::{Doomed, Survey};
 
 use claims::Slots;
 use fence::Fence;
@@ -37,7 +41,7 @@ use plugin_runtime::Plugins;
 use runner::Runner;
 use std::sync::Arc;
 use std::time::SystemTime;
-use store::{DriverStore, PluginStore};
+use store::{DriverStore, PluginStore, RetentionStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +50,8 @@ use tokio_util::task::TaskTracker;
 pub struct Parts {
     /// Jobs, leases, events.
     pub store: Arc<dyn DriverStore>,
+    /// The same, for clearing up.
+    pub retention: Arc<dyn RetentionStore>,
     /// What hosts remember of plugins together.
     pub plugin_store: Arc<dyn PluginStore>,
     /// Who answers the steps.
@@ -88,13 +94,14 @@ impl Driver {
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let beats = tokio::spawn(heartbeat::run(Arc::clone(&self), shutdown.clone()));
         let told = tokio::spawn(publish::run(Arc::clone(&self), shutdown.clone()));
+        let kept = tokio::spawn(retention::run(Arc::clone(&self), shutdown.clone()));
         let reaped = tokio::spawn(reaper::run(Arc::clone(&self), shutdown.clone()));
         claims::run(&self, &shutdown).await;
         self.slots.drain();
         self.tasks.close();
         // Leases are kept up while jobs are given back: the heartbeat goes last.
         self.tasks.wait().await;
-        for task in [told, reaped, beats] {
+        for task in [told, reaped, kept, beats] {
             task.abort();
             let _ = task.await;
         }

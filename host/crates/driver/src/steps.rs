@@ -97,10 +97,11 @@ impl Holder<'_> {
         let trees = self.driver.config.trees.clone();
         blocking(move || {
             workspace.create()?;
-            match (keeps, reset) {
-                (false, _) => Ok(()),
-                (true, false) => workspace.keep(&label, &trees),
-                (true, true) => workspace.put_back(&label, &trees),
+            match keeps {
+                false => Ok(()),
+                // Nothing was kept where this is the first attempt with this workspace.
+                true if reset && workspace.has_kept(&label)? => workspace.put_back(&label, &trees),
+                true => workspace.keep(&label, &trees),
             }
         })
         .await

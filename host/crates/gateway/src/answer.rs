@@ -48,8 +48,12 @@ async fn forward(door: &Arc<Door>, request: Request<Incoming>) -> Result<Respons
     let admitted = admit(door, request).await;
     let (path, headers, body, model) = admitted.inspect_err(|_| door.ledger.refused())?;
     door.ledger.sent();
-    let response = send(door, path, headers, body).await?;
+    let response = send(door, path, headers, body)
+        .await
+        .inspect_err(|_| door.ledger.answered(false, None))?;
     let status = response.status();
+    door.ledger
+        .answered(status.is_success(), retry_after(response.headers()));
     if status.is_redirection() {
         tracing::warn!(
             status = status.as_u16(),
@@ -193,6 +197,16 @@ async fn next(
     };
     meter.take(&chunk);
     Ok(Some((Frame::data(chunk), (response, meter))))
+}
+
+/// For how long the provider asks to be left alone, in either of its forms. A date isn't one of
+/// them: it would want a clock.
+fn retry_after(given: &HeaderMap) -> Option<Duration> {
+    let number = |name| given.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms")
+        .map(|ms| ms / 1_000.0)
+        .or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn pass(given: &HeaderMap) -> HeaderMap {

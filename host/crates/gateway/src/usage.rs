@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -40,6 +41,10 @@ pub struct Usage {
     pub requests: u64,
     /// Requests that were not sent.
     pub refused: u64,
+    /// Requests that the provider answered as asked.
+    pub answered: u64,
+    /// For how long the provider asked to be left alone, where its last answer did.
+    pub retry_after: Option<Duration>,
     /// By the model that was asked for.
     pub models: BTreeMap<String, Tokens>,
 }
@@ -75,6 +80,13 @@ impl Ledger {
 
     pub(crate) fn sent(&self) {
         self.lock().requests += 1;
+    }
+
+    /// The head of an answer came: `good`, or with the time that it asks for.
+    pub(crate) fn answered(&self, good: bool, retry_after: Option<Duration>) {
+        let mut usage = self.lock();
+        usage.answered += u64::from(good);
+        usage.retry_after = retry_after.filter(|_| !good);
     }
 
     fn add(&self, model: &str, tokens: Tokens) {

@@ -1,8 +1,8 @@
 //! A job and all that is known of it. Only `step` changes one.
 
 use crate::{
-    Decision, Digest, Failure, HostId, JobId, Limits, Outcome, PhaseSpec, PipelineSpec, PluginPin,
-    RootId, RunKey, Timestamp, Usage,
+    Decision, Digest, Failure, HostId, JobId, Limits, Outcome, Pauses, PhaseSpec, PipelineSpec,
+    PluginPin, RootId, RunKey, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -47,6 +47,9 @@ pub struct Job {
     pub deploy_plugin: Option<PluginPin>,
     /// Passing failures outside of any attempt, as while it deploys.
     pub pauses: u32,
+    /// The same, by what was waited for.
+    #[serde(default, skip_serializing_if = "Pauses::is_empty")]
+    pub paused: Pauses,
     /// What is published of it.
     pub sites: Vec<SiteRef>,
     /// Why it failed.
@@ -253,6 +256,9 @@ pub struct Attempt {
     pub tasks: Vec<Task>,
     /// Passing failures in a row.
     pub pauses: u32,
+    /// The same, by what was waited for.
+    #[serde(default, skip_serializing_if = "Pauses::is_empty")]
+    pub paused: Pauses,
     /// What `validate` decided.
     pub verdict: Option<Decision>,
     /// What `validate` said, or why the attempt failed.
@@ -329,6 +335,7 @@ impl Job {
             cancel_requested: false,
             deploy_plugin: None,
             pauses: 0,
+            paused: Pauses::default(),
             sites: Vec::new(),
             error: None,
             rescues: 0,

@@ -7,9 +7,12 @@ mod failure;
 mod id;
 mod names;
 
+mod back_off;
 mod blame;
+mod breaker;
 mod limits;
 mod plugin;
+mod retention;
 mod spec;
 mod timestamp;
 
@@ -20,7 +23,9 @@ mod outcome;
 mod step;
 mod table;
 
+pub use back_off::{BackOff, BackOffs, Pauses};
 pub use blame::{Accused, BlameRule, PluginFault, blame};
+pub use breaker::{Breaker, BreakerGate, BreakerRule};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
@@ -38,6 +43,7 @@ pub use plugin::{
     HoldKind, Manifest, PluginGeneration, PluginHold, PluginPin, PluginReport, PluginState,
     RecordedCall, RefusedFile,
 };
+pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use spec::{
     DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,

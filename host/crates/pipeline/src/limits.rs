@@ -1,6 +1,7 @@
 //! Every limit on untrusted work that more than one crate keeps, in one type with its defaults.
 //! It enforces none of them.
 
+use crate::BackOffs;
 use std::time::Duration;
 
 /// Limits on what people, plugins and agents may send.
@@ -30,14 +31,10 @@ pub struct Limits {
     pub site_files: usize,
     /// Bytes of one site.
     pub site_bytes: u64,
-    /// Passing failures of one attempt before it counts as failed.
-    pub pauses: u32,
     /// Times that a job may be taken over from a host that died.
     pub rescues: u32,
-    /// The first pause after a passing failure; each later one is twice as long.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub longest_pause: Duration,
+    /// How a job rests after failures that pass, by kind.
+    pub back_off: BackOffs,
     /// How long a job whose plugin may not answer rests before it looks again. It doesn't count.
     pub held_pause: Duration,
 }
@@ -57,20 +54,9 @@ impl Default for Limits {
             sites: 8,
             site_files: 2_000,
             site_bytes: 256 << 20,
-            pauses: 12,
             rescues: 20,
-            first_pause: Duration::from_secs(2),
-            longest_pause: Duration::from_secs(600),
+            back_off: BackOffs::default(),
             held_pause: Duration::from_secs(30),
         }
-    }
-}
-
-impl Limits {
-    /// How long to wait after the `n`th passing failure in a row (from 1).
-    pub fn pause(&self, n: u32) -> Duration {
-        self.first_pause
-            .saturating_mul(1 << n.saturating_sub(1).min(20))
-            .min(self.longest_pause)
     }
 }

@@ -111,6 +111,9 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// What it used.
     pub usage: Usage,
+    /// Where the provider turned it away: for how long it asked to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// What `validate` decides.

@@ -7,12 +7,13 @@ mod verdict;
 
 use crate::job::cut;
 use crate::{
-    Attempt, Cursor, Event, EventKind, Failure, FailureKind, Job, Limits, Outcome, PhaseStatus,
-    PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError, Task,
-    TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
+    Attempt, Cursor, Event, EventKind, Failure, FailureKind, Job, Limits, Outcome, Pauses,
+    PhaseStatus, PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError,
+    Task, TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
 };
 use crate::{Digest, InputName};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 use thiserror::Error;
 
 /// What happens to a job.
@@ -58,6 +59,13 @@ pub enum Input {
     /// The holder can't do what the command asks, for a reason that isn't the plugin's or the
     /// agent's: the job fails, or waits where the reason passes.
     Broken(Failure),
+    /// The provider is known to be away: the run isn't begun, and that is nobody's failure.
+    HeldBack {
+        /// Since when, and who.
+        message: String,
+        /// Until the breaker is to be asked again.
+        pause: Duration,
+    },
     /// The holder gives it back: it shuts down.
     GivenBack,
     /// A person asked for its end.
@@ -66,6 +74,8 @@ pub enum Input {
     Retry {
         /// What the next attempt is told.
         feedback: Option<String>,
+        /// Params that take the place of those of the same names.
+        params: Map<String, Value>,
     },
     /// A person sends the finished job back.
     Feedback {
@@ -149,9 +159,10 @@ pub fn step(
         Input::Deployed { plugin, sites } => turn.deployed(plugin, sites),
         Input::StepFailed { plugin, error } => turn.step_failed(plugin, error),
         Input::Broken(failure) => turn.broken(failure),
+        Input::HeldBack { message, pause } => turn.held_back(&message, pause),
         Input::GivenBack => turn.given_back(),
         Input::Cancel => turn.cancel(),
-        Input::Retry { feedback } => turn.retry(feedback),
+        Input::Retry { feedback, params } => turn.retry(feedback, params),
         Input::Feedback { text } => turn.feedback(text),
     }
     .ok_or(illegal)?;
@@ -257,6 +268,7 @@ impl Turn<'_> {
             kept: None,
             tasks: Vec::new(),
             pauses: 0,
+            paused: Pauses::default(),
             verdict: None,
             message: None,
             started_at: self.now,
@@ -276,7 +288,7 @@ impl Turn<'_> {
         let empty = tasks.is_empty();
         let attempt = self.attempt()?;
         attempt.kept = Some(kept);
-        attempt.pauses = 0;
+        attempt.rested();
         attempt.tasks = tasks.into_iter().map(Task::planned).collect();
         if empty {
             return self.enter(Stage::Validate);
@@ -328,19 +340,37 @@ impl Turn<'_> {
 
     /// Rests for a while, the longer the more often in a row; fails once that was too often.
     fn pause(&mut self, reason: WaitReason, kind: FailureKind, message: String) -> Option<()> {
-        let pauses = match self.attempt() {
-            Some(attempt) => &mut attempt.pauses,
-            None => &mut self.job.pauses,
+        self.pause_at_least(Duration::ZERO, reason, kind, message)
+    }
+
+    /// The same, and not shorter than what was asked for.
+    fn pause_at_least(
+        &mut self,
+        asked: Duration,
+        reason: WaitReason,
+        kind: FailureKind,
+        message: String,
+    ) -> Option<()> {
+        let (pauses, paused) = match self.attempt() {
+            Some(attempt) => (&mut attempt.pauses, &mut attempt.paused),
+            None => (&mut self.job.pauses, &mut self.job.paused),
         };
         *pauses += 1;
-        let pauses = *pauses;
+        let nth = paused.add(reason);
         let message = cut(&message, self.limits);
-        if pauses > self.limits.pauses {
-            let message = format!("given up after {pauses} pauses: {message}");
+        let Some(pause) = self.limits.back_off.pause(reason, self.job.id, nth) else {
+            let message = format!("given up after {nth} pauses: {message}");
             return self.fail(Failure::new(kind, message));
-        }
-        let until = self.now.after(self.limits.pause(pauses));
+        };
+        let asked = asked.min(self.limits.back_off.longest_asked);
+        let until = self.now.after(pause.max(asked));
         self.wait(reason, message, until)
+    }
+
+    /// Rests as long as the breaker says; no pause of the job's own is used up.
+    fn held_back(&mut self, message: &str, pause: Duration) -> Option<()> {
+        let until = self.now.after(pause);
+        self.wait(WaitReason::Provider, cut(message, self.limits), until)
     }
 
     fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {
@@ -403,6 +433,14 @@ impl Task {
     }
 }
 
+impl Attempt {
+    /// Something went well: what comes later is no longer in a row.
+    fn rested(&mut self) {
+        self.pauses = 0;
+        self.paused = Pauses::default();
+    }
+}
+
 impl WaitReason {
     /// Why a job waits after this failure; none where waiting doesn't help.
     fn of(kind: FailureKind) -> Option<Self> {
@@ -411,6 +449,16 @@ impl WaitReason {
             FailureKind::Engine => Some(Self::Engine),
             FailureKind::Interrupted => Some(Self::Interrupted),
             _ => None,
+        }
+    }
+}
+
+impl Input {
+    /// A retry as it is, with nothing to say.
+    pub fn retry() -> Self {
+        Self::Retry {
+            feedback: None,
+            params: Map::new(),
         }
     }
 }

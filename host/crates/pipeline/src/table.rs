@@ -46,6 +46,8 @@ pub enum InputName {
     StepFailed,
     /// [`Input::Broken`].
     Broken,
+    /// [`Input::HeldBack`].
+    HeldBack,
     /// [`Input::GivenBack`].
     GivenBack,
     /// [`Input::Cancel`].
@@ -90,7 +92,7 @@ impl StateName {
 
 impl InputName {
     /// Every input.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Claimed,
         Self::Prompted,
         Self::AgentEnded,
@@ -98,6 +100,7 @@ impl InputName {
         Self::Deployed,
         Self::StepFailed,
         Self::Broken,
+        Self::HeldBack,
         Self::GivenBack,
         Self::Cancel,
         Self::Retry,
@@ -114,6 +117,7 @@ impl InputName {
             Input::Deployed { .. } => Self::Deployed,
             Input::StepFailed { .. } => Self::StepFailed,
             Input::Broken(_) => Self::Broken,
+            Input::HeldBack { .. } => Self::HeldBack,
             Input::GivenBack => Self::GivenBack,
             Input::Cancel => Self::Cancel,
             Input::Retry { .. } => Self::Retry,
@@ -138,6 +142,7 @@ impl fmt::Display for InputName {
             Self::Deployed => "deployed",
             Self::StepFailed => "step failed",
             Self::Broken => "broken",
+            Self::HeldBack => "held back",
             Self::GivenBack => "given back",
             Self::Cancel => "cancel",
             Self::Retry => "retry",
@@ -177,6 +182,7 @@ pub const TRANSITIONS: &[(StateName, InputName, &[StateName])] = &[
         ],
     ),
     (S::Working, I::Broken, &[S::Waiting, S::Failed]),
+    (S::Working, I::HeldBack, &[S::Waiting]),
     (S::Working, I::GivenBack, &[S::Queued]),
     (S::Working, I::Cancel, &[S::Cancelled]),
     (S::Validating, I::Claimed, &[S::Validating, S::Failed]),

@@ -28,11 +28,35 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn limits() -> Limits {
-    Limits {
-        pauses: 2,
+    let mut limits = Limits {
         rescues: 2,
         ..Limits::default()
+    };
+    let back_off = &mut limits.back_off;
+    for row in [
+        &mut back_off.provider,
+        &mut back_off.engine,
+        &mut back_off.plugin,
+        &mut back_off.interrupted,
+    ] {
+        row.most = 2;
     }
+    limits
+}
+
+/// Two pauses of each kind.
+fn paused() -> Pauses {
+    let mut paused = Pauses::default();
+    for reason in [
+        WaitReason::Provider,
+        WaitReason::Engine,
+        WaitReason::Plugin,
+        WaitReason::Interrupted,
+    ] {
+        paused.add(reason);
+        paused.add(reason);
+    }
+    paused
 }
 
 fn pin(name: &str) -> PluginPin {
@@ -84,6 +108,7 @@ fn ended(failure: Option<FailureKind>) -> Input {
             output_tokens: 7,
             ..Usage::default()
         },
+        retry_after_ms: None,
     })
 }
 
@@ -154,9 +179,13 @@ fn inputs() -> Vec<Input> {
         failed(StepError::Unavailable("later".into())),
         failed(StepError::Held("quarantined".into())),
         failed(StepError::Fault("trap".into())),
+        Input::HeldBack {
+            message: "away".into(),
+            pause: std::time::Duration::from_secs(9),
+        },
         Input::GivenBack,
         Input::Cancel,
-        Input::Retry { feedback: None },
+        Input::retry(),
         Input::Feedback {
             text: "bluer".into(),
         },
@@ -182,7 +211,7 @@ fn jobs() -> Vec<Job> {
     let mut no_deploy = build_done.clone();
     no_deploy.spec.deploy = None;
     let mut tired = working.clone();
-    tired.phases[0].attempts[0].pauses = 2;
+    tired.phases[0].attempts[0].paused = paused();
     tired.rescues = 2;
     let tired_prompt = Job {
         rescues: 2,
@@ -190,7 +219,7 @@ fn jobs() -> Vec<Job> {
     };
     let worn = |job: &Job| Job {
         rescues: 2,
-        pauses: 2,
+        paused: paused(),
         ..job.clone()
     };
     let mut jobs = vec![
@@ -354,7 +383,7 @@ fn attempts_used_up_fail_the_job_with_the_last_message_and_a_retry_gives_new_one
         job.error,
         Some(Failure::new(FailureKind::NotAccepted, "because"))
     );
-    let job = go(&job, Input::Retry { feedback: None });
+    let job = go(&job, Input::retry());
     assert_eq!(
         (job.status, job.phases[0].attempts.len()),
         (Status::Queued, 3)
@@ -515,7 +544,7 @@ fn a_task_may_narrow_its_phase_and_not_widen_it() {
 #[test]
 fn a_job_whose_plugin_is_held_waits_however_often_it_is_asked() {
     let mut job = go(&taken(submitted()), Input::Claimed { rescued: false });
-    for _ in 0..limits().pauses * 3 {
+    for _ in 0..limits().back_off.plugin.most * 3 {
         let waits = go(&job, failed(StepError::Held("quarantined".into())));
         assert_eq!(waits.status, Status::Waiting);
         let wait = waits.wait.clone().unwrap();
@@ -523,4 +552,122 @@ fn a_job_whose_plugin_is_held_waits_however_often_it_is_asked() {
         assert_eq!(wait.until, Some(at(1_000).after(limits().held_pause)));
         job = go(&taken(waits), Input::Claimed { rescued: false });
     }
+}
+
+#[test]
+fn each_kind_of_passing_failure_has_its_own_patience() {
+    let mut job = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    // Two of each: none of them counts for the other.
+    for kind in [FailureKind::Provider, FailureKind::Interrupted].repeat(2) {
+        let waits = go(&job, ended(Some(kind)));
+        assert_eq!(waits.status, Status::Waiting, "{kind}");
+        job = go(&taken(waits), Input::Claimed { rescued: false });
+    }
+    assert_eq!(job.attempt().unwrap().pauses, 4);
+    let failed = go(&job, ended(Some(FailureKind::Interrupted)));
+    assert_eq!(failed.error.unwrap().kind, FailureKind::Interrupted);
+    let done = go(&job, ended(None));
+    assert!(done.attempt().unwrap().paused.is_empty(), "it went well");
+}
+
+#[test]
+fn a_provider_that_names_a_time_is_given_it_up_to_a_cap() {
+    let working = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    let waits = |ms| {
+        let Input::AgentEnded(mut outcome) = ended(Some(FailureKind::Provider)) else {
+            unreachable!()
+        };
+        outcome.retry_after_ms = Some(ms);
+        let wait = go(&working, Input::AgentEnded(outcome)).wait.unwrap();
+        wait.until.unwrap().since(at(1_000)).as_millis()
+    };
+    assert_eq!(waits(120_000), 120_000);
+    assert_eq!(waits(u64::MAX), 3_600_000);
+    assert!((1_000..=2_000).contains(&waits(1)), "the pause is longer");
+}
+
+#[test]
+fn a_job_of_before_pauses_had_kinds_is_read() {
+    let waits = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        broken(FailureKind::Engine),
+    );
+    let mut json = serde_json::to_value(&waits).unwrap();
+    assert_eq!(json["phases"][0]["attempts"][0]["paused"]["engine"], 1);
+    json["phases"][0]["attempts"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("paused");
+    let read: Job = serde_json::from_value(json).unwrap();
+    assert!(read.attempt().unwrap().paused.is_empty());
+}
+
+#[test]
+fn an_outage_that_is_known_uses_up_no_patience_and_begins_no_run() {
+    let mut job = go(
+        &go(&taken(submitted()), Input::Claimed { rescued: false }),
+        prompted(&["one"]),
+    );
+    let first = job.run_key();
+    for _ in 0..limits().back_off.provider.most * 3 {
+        let waits = go(
+            &job,
+            Input::HeldBack {
+                message: "api.example fails since noon".into(),
+                pause: std::time::Duration::from_secs(9),
+            },
+        );
+        let wait = waits.wait.clone().unwrap();
+        assert_eq!(wait.reason, WaitReason::Provider);
+        assert_eq!(wait.message, "api.example fails since noon");
+        assert_eq!(wait.until, Some(at(10_000)));
+        job = go(&taken(waits), Input::Claimed { rescued: false });
+        assert_eq!(job.run_key(), first);
+    }
+    assert_eq!(job.attempt().unwrap().pauses, 0);
+}
+
+#[test]
+fn a_retry_may_say_what_to_change_wherever_the_job_stopped() {
+    let retry = |job: &Job| {
+        let params = json!({ "genre": "idle", "size": 3 });
+        go(
+            job,
+            Input::Retry {
+                feedback: Some("smaller".into()),
+                params: params.as_object().unwrap().clone(),
+            },
+        )
+    };
+    let stopped: Vec<Job> = jobs()
+        .into_iter()
+        .filter(|job| matches!(job.status, Status::Failed | Status::Cancelled))
+        .collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for mut job in stopped {
+        job.params.insert("size".into(), json!(1));
+        job.params.insert("theme".into(), json!("fog"));
+        seen.insert(job.at.map(|at| at.phase));
+        let going = go(&taken(retry(&job)), Input::Claimed { rescued: false });
+        assert_eq!(
+            serde_json::Value::Object(going.params.clone()),
+            json!({ "genre": "idle", "size": 3, "theme": "fog" })
+        );
+        let told = match going.attempt() {
+            Some(attempt) => attempt.feedback.as_deref(),
+            None => going.feedback.as_deref(),
+        };
+        assert_eq!(told, Some("smaller"), "{:?}", job.at);
+    }
+    // Before the first claim, in a phase, and while it deployed.
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        [None, Some(0), Some(2)]
+    );
 }

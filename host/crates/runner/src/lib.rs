@@ -12,5 +12,6 @@ mod marker;
 
 pub use docker::{Docker, DockerConfig};
 pub use error::RunnerError;
+pub use marker::was_started;
 pub use process::{Process, ProcessConfig, shim_main};
 pub use run::{About, Checked, Ended, Found, How, Owner, Places, Run, RunLimits, RunSpec, Runner};

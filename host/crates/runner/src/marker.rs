@@ -4,7 +4,7 @@
 use crate::{RunSpec, RunnerError};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// In `run_dir`, with the run's name as its content.
@@ -15,6 +15,11 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 fn path(spec: &RunSpec) -> PathBuf {
     spec.run_dir.join(FILE)
+}
+
+/// Whether a run with this `run_dir` was started: starting it again adopts what stands there.
+pub fn was_started(run_dir: &Path) -> bool {
+    run_dir.join(FILE).exists()
 }
 
 /// Whether this name was started.

@@ -6,7 +6,9 @@ use crate::{
     Position, Site, StoreError, Submitted, Wake,
 };
 use async_trait::async_trait;
-use pipeline::{Digest, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp};
+use pipeline::{
+    Breaker, Digest, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp,
+};
 use std::collections::BTreeMap;
 use tokio::sync::broadcast;
 
@@ -89,6 +91,9 @@ pub trait ApiStore: Send + Sync + std::fmt::Debug {
 
     /// The pipelines, by name.
     async fn pipelines(&self) -> Result<Vec<PipelineEntry>, StoreError>;
+
+    /// What is known of each provider.
+    async fn breakers(&self) -> Result<BTreeMap<String, Breaker>, StoreError>;
 
     /// How many jobs stand where; a status without a job is 0.
     async fn counts(&self) -> Result<BTreeMap<Status, u64>, StoreError>;

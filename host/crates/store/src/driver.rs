@@ -5,7 +5,7 @@ use crate::{
     PipelineEntry, Site, StoreError, Wake,
 };
 use async_trait::async_trait;
-use pipeline::{Digest, Event, HostId, JobId, LogLine};
+use pipeline::{Breaker, BreakerGate, BreakerRule, Digest, Event, HostId, JobId, LogLine};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -80,6 +80,26 @@ pub trait DriverStore: Send + Sync + std::fmt::Debug {
         wish: &str,
         index: u32,
     ) -> Result<Option<String>, StoreError>;
+
+    /// Whether a run of this job may ask the provider now, by the breaker that all hosts share.
+    async fn ask_breaker(
+        &self,
+        provider: &str,
+        job: JobId,
+        rule: &BreakerRule,
+    ) -> Result<BreakerGate, StoreError>;
+
+    /// Notes that the provider failed this job, and judges it together with what others noted, in
+    /// one transaction. The breaker, where that opened it. The same note twice is one.
+    async fn provider_failed(
+        &self,
+        provider: &str,
+        job: JobId,
+        rule: &BreakerRule,
+    ) -> Result<Option<Breaker>, StoreError>;
+
+    /// Notes that the provider answered well; whether it was away until now.
+    async fn provider_answered(&self, provider: &str) -> Result<bool, StoreError>;
 
     /// Where these jobs stand; one that isn't there is missing.
     async fn states(&self, jobs: &[JobId]) -> Result<HashMap<JobId, JobState>, StoreError>;

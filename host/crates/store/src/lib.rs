@@ -15,6 +15,7 @@ mod gates;
 mod lane;
 mod model;
 mod plugins;
+mod retention;
 mod wake;
 mod write;
 
@@ -39,5 +40,6 @@ pub use model::{
 };
 pub use plugins::{Faulted, PluginStore, RolledBack};
 pub use postgres::Postgres;
+pub use retention::{EndedPage, RetentionStore, STEP as RETENTION_STEP, Trim, Trimmed};
 pub use sqlite::Sqlite;
 pub use wake::Wake;

@@ -26,6 +26,11 @@ const POSTGRES: &[Entry] = &[
         "lines",
         include_str!("../../../../migrations/postgres/0004_lines.sql"),
     ),
+    (
+        5,
+        "care",
+        include_str!("../../../../migrations/postgres/0005_care.sql"),
+    ),
 ];
 
 const SQLITE: &[Entry] = &[
@@ -48,6 +53,11 @@ const SQLITE: &[Entry] = &[
         4,
         "lines",
         include_str!("../../../../migrations/sqlite/0004_lines.sql"),
+    ),
+    (
+        5,
+        "care",
+        include_str!("../../../../migrations/sqlite/0005_care.sql"),
     ),
 ];
 

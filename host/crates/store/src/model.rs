@@ -314,6 +314,13 @@ pub enum Acted {
     Done(Box<Job>),
     /// Not in this state.
     Illegal(IllegalTransition),
+    /// Not without its workspace, which was removed for its age or for room.
+    WorkspaceGone {
+        /// When that began.
+        at: Timestamp,
+        /// Whether it is being removed now; then ask again in a moment.
+        going: bool,
+    },
     /// No such job.
     NotFound,
 }

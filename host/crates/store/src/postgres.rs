@@ -6,12 +6,16 @@ use crate::lane::Lane;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
 use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Transaction};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// A connection that wasn't used for as long may have been cut.
+const RESTED: Duration = Duration::from_millis(500);
 
 /// Now in ms: the test's where it gives one. Of the statement, so that an index can serve it.
 macro_rules! now {
@@ -70,6 +74,8 @@ macro_rules! event_columns {
 mod act;
 #[path = "sql/append.rs"]
 mod append;
+#[path = "sql/breaker.rs"]
+mod breaker;
 #[path = "sql/claim.rs"]
 mod claim;
 #[path = "sql/commit.rs"]
@@ -82,6 +88,8 @@ mod plugins;
 mod read;
 #[path = "sql/report.rs"]
 mod report;
+#[path = "sql/retain.rs"]
+mod retain;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/submit.rs"]
@@ -150,6 +158,16 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(options.call_within)
+            // A round trip each time is dear where a call is one: only what has rested is tried.
+            .test_before_acquire(false)
+            .before_acquire(|conn, about| {
+                Box::pin(async move {
+                    if about.idle_for > RESTED {
+                        conn.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(to.clone());
         let sql = |error: sqlx::Error| Fault::from(error).at(&place);
         let names: (String, String) = sqlx::query_as(
@@ -175,6 +193,11 @@ impl Postgres {
 impl Store {
     async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
         self.pool.begin().await
+    }
+
+    /// For a statement that is a transaction of its own.
+    async fn single(&self) -> Result<PoolConnection<sqlx::Postgres>, sqlx::Error> {
+        self.pool.acquire().await
     }
 
     fn reads(&self) -> &PgPool {
@@ -270,4 +293,13 @@ async fn lock_group(conn: &mut Conn, group: &str) -> Result<(), sqlx::Error> {
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Whether this transaction may clear up: one at a time does, over all hosts of this store.
+async fn lock_retention(conn: &mut Conn) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT pg_try_advisory_xact_lock(hashtext('retention'), hashtext(id)) FROM installation",
+    )
+    .fetch_one(conn)
+    .await
 }

@@ -6,6 +6,7 @@ use crate::lane::Lane;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
 use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool, Transaction};
 use std::path::Path;
@@ -70,6 +71,8 @@ macro_rules! event_columns {
 mod act;
 #[path = "sql/append.rs"]
 mod append;
+#[path = "sql/breaker.rs"]
+mod breaker;
 #[path = "sql/claim.rs"]
 mod claim;
 #[path = "sql/commit.rs"]
@@ -82,6 +85,8 @@ mod plugins;
 mod read;
 #[path = "sql/report.rs"]
 mod report;
+#[path = "sql/retain.rs"]
+mod retain;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/submit.rs"]
@@ -168,6 +173,11 @@ impl Store {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// For a statement that is a transaction of its own.
+    async fn single(&self) -> Result<PoolConnection<sqlx::Sqlite>, sqlx::Error> {
+        self.writer.acquire().await
+    }
+
     fn reads(&self) -> &SqlitePool {
         &self.readers
     }
@@ -188,4 +198,9 @@ async fn lock_pipelines(_: &mut Conn) -> Result<(), sqlx::Error> {
 /// Nothing to lock: see [`lock!`].
 async fn lock_group(_: &mut Conn, _: &str) -> Result<(), sqlx::Error> {
     Ok(())
+}
+
+/// There is one writer, and it has the lock.
+async fn lock_retention(_: &mut Conn) -> Result<bool, sqlx::Error> {
+    Ok(true)
 }

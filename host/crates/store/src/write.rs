@@ -85,6 +85,8 @@ pub(crate) struct JobChange {
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
     pub(crate) group: Option<String>,
     pub(crate) pipeline: String,
+    /// Whether its pipeline had a limit when it was submitted.
+    pub(crate) limited: bool,
     /// What to publish, by place.
     pub(crate) publish: Vec<Publication>,
     /// What stays published once this is committed; none where nothing was published before.
@@ -118,9 +120,22 @@ impl JobChange {
             blobs: change.blobs.clone(),
             group: job.group.as_deref().map(|group| clean(group).into_owned()),
             pipeline: clean(&job.spec.name).into_owned(),
+            limited: job.spec.concurrency.is_some(),
             publish: change.step.publish.clone(),
             keep: again.then(|| sites.collect()),
         })
+    }
+
+    /// Whether the job gives up its places. One that is given back keeps them: its agent may be
+    /// running.
+    pub(crate) fn leaves(&self) -> bool {
+        !matches!(self.status, Status::Running | Status::Queued)
+    }
+
+    /// Whether rows and events are all of it.
+    pub(crate) fn is_plain(&self) -> bool {
+        let has_places = self.group.is_some() || self.limited;
+        self.blobs.is_empty() && !self.alone() && !(has_places && self.leaves())
     }
 
     /// Whether it can fail for a reason of its own, and would take others with it.

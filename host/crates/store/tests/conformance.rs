@@ -7,6 +7,8 @@
     reason = "a case ends where something is wrong, and says so where it can't run"
 )]
 
+#[path = "conformance/breakers.rs"]
+mod breakers;
 #[path = "conformance/claims.rs"]
 mod claims;
 #[path = "conformance/commits.rs"]
@@ -23,6 +25,8 @@ mod people;
 mod plugins;
 #[path = "conformance/postgres.rs"]
 mod postgres_only;
+#[path = "conformance/retention.rs"]
+mod retention;
 #[path = "conformance/setup.rs"]
 mod setup;
 #[path = "conformance/sites.rs"]
@@ -63,6 +67,10 @@ macro_rules! both {
 }
 
 both! {
+    breakers:
+        an_outage_that_one_host_sees_holds_back_the_others
+        of_many_that_ask_at_once_one_probes
+        failures_noted_at_once_are_counted_together;
     claims:
         each_job_is_claimed_once
         by_priority_then_age
@@ -133,6 +141,15 @@ both! {
         faults_at_once_are_judged_together
         a_person_rolls_back_what_has_something_older
         recorded_calls_are_the_newest_of_each_plugin;
+    retention:
+        a_page_holds_what_has_ended_and_how_long_ago
+        rows_go_in_small_steps_and_only_of_what_ended_long_ago
+        the_last_event_of_a_job_stays_and_its_numbers_go_on
+        events_of_no_job_go_by_age
+        a_job_is_forgotten_with_all_that_is_its_and_not_with_a_live_site
+        a_workspace_is_removed_of_ended_jobs_of_this_root_only
+        a_job_without_its_workspace_begins_anew_or_not_at_all
+        a_removal_and_a_retry_at_once_agree;
     sites:
         an_address_belongs_to_its_first_job
         two_jobs_that_wish_at_once_get_two_addresses
@@ -163,6 +180,7 @@ only_postgres! {
     a_database_that_is_gone_is_away_and_comes_back
     a_database_that_isnt_there_is_named_without_its_password
     a_restored_stream_goes_on
+    one_host_clears_up_at_a_time
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod folder;
 mod path;
 mod remove;
 mod root;
+mod size;
 mod tree;
 
 pub use error::WorkspaceError;

@@ -33,6 +33,8 @@ pub struct Workspace {
 }
 
 const ID_FILE: &str = ".gantry-root";
+/// Before a job's id: a workspace that is being removed.
+const ASIDE: &str = ".gone-";
 
 impl Root {
     /// Opens a root, and makes it where it isn't there. Its id is kept in it, so that every
@@ -74,6 +76,56 @@ impl Root {
             dir: self.path.join(job.to_string()),
             owner,
         }
+    }
+
+    /// What a job's workspace takes on the disk; nothing where it has none here.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn disk_bytes(&self, job: JobId) -> Result<u64, WorkspaceError> {
+        match Folder::open(&self.path.join(job.to_string())) {
+            Err(WorkspaceError::NotFound(_)) => Ok(0),
+            folder => folder?.disk_bytes(),
+        }
+    }
+
+    /// Puts a job's workspace out of the way in one step, so that a new one of the job can't be
+    /// touched by its removal, however long that takes. Gone already is fine.
+    ///
+    /// # Errors
+    /// Where the operating system refuses.
+    pub fn set_aside(&self, job: JobId) -> Result<(), WorkspaceError> {
+        let io = WorkspaceError::io("workspace");
+        let aside = self.path.join(format!("{ASIDE}{job}"));
+        // One that lies there was left by a host that died while it removed it.
+        self.remove_aside(&aside)?;
+        match fs::rename(self.path.join(job.to_string()), aside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what was set aside, by whichever host.
+    ///
+    /// # Errors
+    /// Where the operating system refuses.
+    pub fn remove_set_aside(&self) -> Result<(), WorkspaceError> {
+        let io = WorkspaceError::io("workspaces");
+        for entry in fs::read_dir(&self.path).map_err(&io)? {
+            let name = entry.map_err(&io)?.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with(ASIDE)) {
+                self.remove_aside(&self.path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_aside(&self, aside: &Path) -> Result<(), WorkspaceError> {
+        Workspace {
+            dir: aside.to_owned(),
+            owner: None,
+        }
+        .remove()
     }
 
     /// The jobs that have a folder here.
@@ -152,6 +204,14 @@ impl Workspace {
         make_private(&partial).map_err(&io)?;
         copy_tree(&self.files()?, &Folder::open(&partial)?, limits, None)?;
         fs::rename(&partial, &kept).map_err(&io)
+    }
+
+    /// Whether a copy is kept under `label`.
+    ///
+    /// # Errors
+    /// Where `label` isn't a name.
+    pub fn has_kept(&self, label: &str) -> Result<bool, WorkspaceError> {
+        Ok(self.kept_path(label)?.exists())
     }
 
     /// Puts its files back to what was kept under `label`.

@@ -255,3 +255,47 @@ fn a_root_keeps_its_id_and_knows_its_jobs() {
     fs::create_dir(dir.path().join("not-a-job")).unwrap();
     assert_eq!(again.jobs().unwrap(), [job(7)]);
 }
+
+#[test]
+fn what_a_tree_takes_is_counted_without_links_and_holes() {
+    let place = place();
+    let root = Root::open(&place.dir.path().join("workspaces"), "fresh").unwrap();
+    let files = place.workspace.files_path();
+    let empty = root.disk_bytes(job(1)).unwrap();
+    fs::create_dir_all(files.join("a/b")).unwrap();
+    fs::write(files.join("a/b/data"), vec![1; 1 << 20]).unwrap();
+    let full = root.disk_bytes(job(1)).unwrap();
+    assert!(
+        (1 << 20..2 << 20).contains(&(full - empty)),
+        "{full} {empty}"
+    );
+    // A loop, a way out, a hole of a terabyte and a closed folder.
+    symlink("..", files.join("a/loop")).unwrap();
+    symlink("/", files.join("out")).unwrap();
+    let hole = fs::File::create(files.join("hole")).unwrap();
+    hole.set_len(1 << 40).unwrap();
+    mkfifo(&files.join("fifo"));
+    fs::create_dir(files.join("closed")).unwrap();
+    fs::set_permissions(files.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    let odd = root.disk_bytes(job(1)).unwrap();
+    assert!(odd < full + (1 << 20), "{odd} {full}");
+    assert_eq!(root.disk_bytes(job(2)).unwrap(), 0);
+}
+
+#[test]
+fn a_workspace_that_is_set_aside_is_not_the_jobs_any_more() {
+    let place = place();
+    let root = Root::open(&place.dir.path().join("workspaces"), "fresh").unwrap();
+    let files = place.workspace.files_path();
+    fs::write(files.join("old"), "").unwrap();
+    root.set_aside(job(1)).unwrap();
+    root.set_aside(job(1)).unwrap();
+    assert_eq!(root.jobs().unwrap(), []);
+    // The job begins anew, and a host that was slow to remove the old one does it now.
+    place.workspace.create().unwrap();
+    fs::write(files.join("new"), "").unwrap();
+    root.remove_set_aside().unwrap();
+    assert_eq!(names(&place.workspace.files().unwrap()), ["new"]);
+    let left = fs::read_dir(place.dir.path().join("workspaces")).unwrap();
+    assert_eq!(left.count(), 2, "the root's id and the job");
+}

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use pipeline::{
-    Digest, FileEntry, HostId, Input, Job, JobId, Limits, PipelineSpec, PluginPin, Publication,
-    SitePlan, Timestamp, step,
+    Digest, Failure, FailureKind, FileEntry, HostId, Input, Job, JobId, Limits, PipelineSpec,
+    PluginPin, Publication, SitePlan, Timestamp, step,
 };
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -344,6 +344,23 @@ impl Held {
         };
         let done = self.store.commit(&self.hold, &change).await.unwrap();
         assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+    }
+
+    /// Ends it with this failure, also with one that would make a job wait.
+    pub(crate) async fn fail(&mut self, failure: Failure) -> Job {
+        let broken = Failure::new(FailureKind::Internal, failure.message.clone());
+        let now = now();
+        let mut step = step(&self.job, Input::Broken(broken), &Limits::default(), now).unwrap();
+        step.next.error = Some(failure);
+        let change = Change {
+            step,
+            now,
+            blobs: Vec::new(),
+            on_cancel: OnCancel::Ignore,
+        };
+        let done = self.store.commit(&self.hold, &change).await.unwrap();
+        assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+        change.step.next
     }
 
     /// Its only phase is accepted.

@@ -28,8 +28,15 @@ impl Holder<'_> {
             ..
         } = under;
         let mut usage = Usage::default();
+        let mut retry_after_ms = None;
+        let mut answered = false;
         if let Some(gate) = gate {
-            let tokens = gate.close().await.tokens();
+            let passed = gate.close().await;
+            retry_after_ms = passed
+                .retry_after
+                .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
+            answered = passed.answered > 0;
+            let tokens = passed.tokens();
             usage.input_tokens = tokens.input;
             usage.output_tokens = tokens.output;
             usage.cache_read_tokens = tokens.cache_read;
@@ -62,7 +69,9 @@ impl Holder<'_> {
             missing,
             duration_ms: duration_ms(ended),
             usage,
+            retry_after_ms,
         };
+        self.tell_breaker(key.job, &outcome, answered).await;
         let input = Box::new(Input::AgentEnded(outcome));
         Some(Done {
             blobs: blobs.collect(),
@@ -145,6 +154,7 @@ pub(super) fn used_up(key: &RunKey, kind: FailureKind, message: String) -> Done 
         missing: Vec::new(),
         duration_ms: 0,
         usage: Usage::default(),
+        retry_after_ms: None,
     };
     Done {
         ended: Some(key.clone()),

@@ -18,10 +18,13 @@ use std::time::Duration;
 const BACKSTOP: Duration = Duration::from_secs(15);
 
 impl Holder<'_> {
-    pub(super) async fn start(&self, job: &Job, key: &RunKey) -> Result<Under, Done> {
+    pub(super) async fn start(
+        &self,
+        job: &Job,
+        key: &RunKey,
+        folder: RunFolder,
+    ) -> Result<Under, Done> {
         let (spec, task) = self.planned(job).await?;
-        let config = &self.driver.config;
-        let folder = RunFolder::of(&config.run_dir, key);
         self.lay_ready(&folder, key, &task).await?;
         let gate = self.open_gate(&folder, spec).await?;
         let mut run_spec = self.run_spec(job, key, spec, &task, &folder);
@@ -40,6 +43,7 @@ impl Holder<'_> {
             listener,
             task,
             folder,
+            probe: false,
         })
     }
 

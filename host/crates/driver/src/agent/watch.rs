@@ -23,7 +23,13 @@ impl Holder<'_> {
     /// Listens until the run ends or something is told from outside.
     pub(super) async fn watch(&self, under: &mut Under) -> Watched {
         let mut signal = self.signal.clone();
-        let Under { run, listener, .. } = under;
+        let Under {
+            run,
+            listener,
+            gate,
+            probe,
+            ..
+        } = under;
         let mut wait = run.wait();
         let mut look = LOOK;
         loop {
@@ -41,11 +47,17 @@ impl Holder<'_> {
                     }
                     Err(error) => return Watched::Lost(error),
                 },
-                () = tokio::time::sleep(look) => look = match listener.listen(false).await {
-                    Heard::All => LOOK,
-                    Heard::Later => ASK_AGAIN,
-                    Heard::Lost => return Watched::Told(Signal::Lost),
-                },
+                () = tokio::time::sleep(look) => {
+                    if *probe && gate.as_ref().is_some_and(|gate| gate.usage().answered > 0) {
+                        *probe = false;
+                        self.provider_answered().await;
+                    }
+                    look = match listener.listen(false).await {
+                        Heard::All => LOOK,
+                        Heard::Later => ASK_AGAIN,
+                        Heard::Lost => return Watched::Told(Signal::Lost),
+                    };
+                }
             }
         }
     }

@@ -185,6 +185,9 @@ async fn an_error_of_the_provider_passes_with_what_the_client_needs() {
     assert_eq!(headers["anthropic-ratelimit-requests-remaining"], "0");
     assert!(!headers.contains_key("anthropic-organization-id"));
     assert!(!headers.contains_key("set-cookie"));
+    let usage = opened.run.usage();
+    assert_eq!((usage.requests, usage.answered), (1, 0));
+    assert_eq!(usage.retry_after, Some(Duration::from_secs(7)));
 }
 
 #[tokio::test]

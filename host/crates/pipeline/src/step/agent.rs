@@ -3,6 +3,7 @@
 use super::{Turn, object};
 use crate::{EventKind, Failure, FailureKind, Outcome, Stage, TaskStatus, WaitReason};
 use serde_json::json;
+use std::time::Duration;
 
 impl Turn<'_> {
     pub(super) fn begin_task(&mut self, index: usize) -> Option<()> {
@@ -40,7 +41,7 @@ impl Turn<'_> {
 
     fn task_done(&mut self, index: usize, outcome: Outcome) -> Option<()> {
         let attempt = self.attempt()?;
-        attempt.pauses = 0;
+        attempt.rested();
         let task = attempt.tasks.get_mut(index)?;
         task.status = TaskStatus::Done;
         task.outcome = Some(outcome);
@@ -59,11 +60,12 @@ impl Turn<'_> {
         task.status = TaskStatus::Pending;
         let name = task.name.clone();
         let reason = WaitReason::of(failure.kind)?;
-        self.pause(
-            reason,
-            failure.kind,
-            format!("task `{name}`: {}", failure.message),
-        )
+        let asked = outcome
+            .retry_after_ms
+            .filter(|_| reason == WaitReason::Provider);
+        let asked = Duration::from_millis(asked.unwrap_or(0));
+        let message = format!("task `{name}`: {}", failure.message);
+        self.pause_at_least(asked, reason, failure.kind, message)
     }
 
     fn task_failed(&mut self, index: usize, outcome: Outcome, failure: Failure) -> Option<()> {

@@ -2,8 +2,10 @@
 
 use super::{Turn, object};
 use crate::job::cut;
-use crate::{Cursor, EventKind, Failure, FailureKind, PhaseStatus, Stage, Status, TaskStatus};
-use serde_json::{Map, json};
+use crate::{
+    Cursor, EventKind, Failure, FailureKind, Pauses, PhaseStatus, Stage, Status, TaskStatus,
+};
+use serde_json::{Map, Value, json};
 
 impl Turn<'_> {
     /// Ends the job. The cursor stays where it was, for a retry to go on from.
@@ -48,17 +50,27 @@ impl Turn<'_> {
     }
 
     /// On from the failed phase, with a full number of attempts and the plugin that serves now.
-    pub(super) fn retry(&mut self, feedback: Option<String>) -> Option<()> {
+    pub(super) fn retry(
+        &mut self,
+        feedback: Option<String>,
+        params: Map<String, Value>,
+    ) -> Option<()> {
+        let feedback = feedback.map(|text| cut(&text, self.limits));
+        self.job.params.extend(params);
         let last = self.job.error.take().map(|failure| failure.message);
         self.set_going();
         self.job.pauses = 0;
+        self.job.paused = Pauses::default();
         self.job.rescues = 0;
         let Some(Cursor { phase: index, .. }) = self.job.at else {
+            // No attempt is there to be told: the first one will be.
+            self.job.feedback = feedback.or(self.job.feedback.take());
             return Some(());
         };
         match self.job.phases.get_mut(index) {
             None => {
                 self.job.deploy_plugin = None;
+                self.job.feedback = feedback.or(self.job.feedback.take());
                 self.enter(Stage::Deploy)
             }
             Some(phase) => {
@@ -80,6 +92,7 @@ impl Turn<'_> {
         self.job.at = None;
         self.job.deploy_plugin = None;
         self.job.pauses = 0;
+        self.job.paused = Pauses::default();
         self.job.rescues = 0;
         for phase in &mut self.job.phases {
             phase.status = PhaseStatus::Pending;

@@ -1,95 +1,109 @@
 //! Rows of jobs in PostgreSQL, many in a statement. What goes into them is in `sql/commit` and
 //! `sql/submit`.
 
-use super::{Conn, Store};
+use super::{Conn, Row, Store};
 use crate::error::Fault;
 use crate::rules::PRIORITY_MS;
-use crate::write::{Changed, JobChange, NewRow, Placed};
+use crate::write::{Changed, JobChange, NewRow, Placed, Told};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use sqlx::{Row as _, query};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Changes what is held under just these leases; none where the lease is lost, or an end is asked
-/// for. Rows are locked in the order of their ids, as heartbeats do.
-pub(super) async fn change(
+/// The rows that are held under just these leases, changed: `changed`. Rows are locked in the
+/// order of their ids, as heartbeats do.
+macro_rules! change_rows {
+    () => {
+        concat!(
+            "WITH given AS MATERIALIZED (SELECT * FROM unnest($1, $2, CAST($3 AS text[]), ",
+            "CAST($4 AS text[]), CAST($5 AS text[]), $6, CAST($7 AS text[]), CAST($8 AS text[]), ",
+            "CAST($9 AS bigint[]), CAST($10 AS bigint[]), CAST($11 AS bigint[]), $12, $13) ",
+            "AS given (id, lease, host, body, status, revision, root, engine, finished_at, until, ",
+            "pause, told, ignore)), ",
+            "mine AS MATERIALIZED (SELECT jobs.id FROM jobs JOIN given ON jobs.id = given.id ",
+            "AND jobs.lease = given.lease AND jobs.host = given.host WHERE jobs.id = ANY($1) ",
+            "AND jobs.status = 'running' AND (NOT jobs.cancel_requested OR given.ignore) ",
+            "ORDER BY jobs.id FOR UPDATE OF jobs), ",
+            "changed AS (UPDATE jobs SET body = given.body, status = given.status, ",
+            "revision = given.revision, root = given.root, engine = given.engine, ",
+            "finished_at = given.finished_at, wait_until = coalesce(given.until, ",
+            now!("$14"),
+            " + given.pause), line = NULL, ready = (given.status = 'queued'), ",
+            "event_seq = jobs.event_seq + given.told, ",
+            "host = CASE WHEN given.status = 'running' THEN jobs.host END, ",
+            "lease_until = CASE WHEN given.status = 'running' THEN jobs.lease_until END ",
+            "FROM given, mine WHERE jobs.id = mine.id AND given.id = mine.id ",
+            "AND jobs.lease = given.lease AND jobs.host = given.host AND jobs.status = 'running' ",
+            "AND (NOT jobs.cancel_requested OR given.ignore) ",
+            "RETURNING jobs.id, jobs.event_seq, given.told, jobs.group_slot, jobs.pipeline_slot)"
+        )
+    };
+}
+
+/// A statement with what [`change_rows!`] asks for.
+fn rows_of<'q>(
     store: &Store,
-    conn: &mut Conn,
-    changes: &[&JobChange],
-) -> Result<Vec<Option<Changed>>, Fault> {
-    let ids: Vec<Uuid> = changes.iter().map(|it| it.hold.job.0).collect();
+    sql: &'static str,
+    changes: &'q [&'q JobChange],
+) -> Query<'q, sqlx::Postgres, PgArguments> {
     let column =
         |of: fn(&JobChange) -> i64| -> Vec<i64> { changes.iter().map(|it| of(it)).collect() };
-    let rows = query(concat!(
-        "WITH given AS MATERIALIZED (SELECT * FROM unnest($1, $2, CAST($3 AS text[]), ",
-        "CAST($4 AS text[]), CAST($5 AS text[]), $6, CAST($7 AS text[]), CAST($8 AS text[]), ",
-        "CAST($9 AS bigint[]), CAST($10 AS bigint[]), CAST($11 AS bigint[]), $12, $13) ",
-        "AS given (id, lease, host, body, status, revision, root, engine, finished_at, until, ",
-        "pause, told, ignore)), ",
-        "mine AS MATERIALIZED (SELECT jobs.id FROM jobs JOIN given ON jobs.id = given.id ",
-        "AND jobs.lease = given.lease AND jobs.host = given.host WHERE jobs.id = ANY($1) ",
-        "AND jobs.status = 'running' AND (NOT jobs.cancel_requested OR given.ignore) ",
-        "ORDER BY jobs.id FOR UPDATE OF jobs) ",
-        "UPDATE jobs SET body = given.body, status = given.status, revision = given.revision, ",
-        "root = given.root, engine = given.engine, finished_at = given.finished_at, ",
-        "wait_until = coalesce(given.until, ",
-        now!("$14"),
-        " + given.pause), line = NULL, ready = (given.status = 'queued'), ",
-        "event_seq = jobs.event_seq + given.told, ",
-        "host = CASE WHEN given.status = 'running' THEN jobs.host END, ",
-        "lease_until = CASE WHEN given.status = 'running' THEN jobs.lease_until END ",
-        "FROM given, mine WHERE jobs.id = mine.id AND given.id = mine.id ",
-        "AND jobs.lease = given.lease AND jobs.host = given.host AND jobs.status = 'running' ",
-        "AND (NOT jobs.cancel_requested OR given.ignore) ",
-        "RETURNING jobs.id, jobs.event_seq, jobs.group_slot, jobs.pipeline_slot"
-    ))
-    .bind(&ids)
-    .bind(column(|it| it.hold.lease.0))
-    .bind(
-        changes
-            .iter()
-            .map(|it| it.hold.host.0.as_str())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|it| it.body.as_str())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|it| it.status.word())
-            .collect::<Vec<_>>(),
-    )
-    .bind(column(|it| it.revision))
-    .bind(
-        changes
-            .iter()
-            .map(|it| it.root.as_deref())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|it| it.engine.as_deref())
-            .collect::<Vec<_>>(),
-    )
-    .bind(changes.iter().map(|it| it.finished_at).collect::<Vec<_>>())
-    .bind(changes.iter().map(|it| it.until).collect::<Vec<_>>())
-    .bind(changes.iter().map(|it| it.pause).collect::<Vec<_>>())
-    .bind(column(|it| {
-        i64::try_from(it.told.len()).unwrap_or(i64::MAX)
-    }))
-    .bind(
-        changes
-            .iter()
-            .map(|it| it.ignore_cancel)
-            .collect::<Vec<_>>(),
-    )
-    .bind(store.now())
-    .fetch_all(conn)
-    .await?;
+    query(sql)
+        .bind(ids(changes))
+        .bind(column(|it| it.hold.lease.0))
+        .bind(
+            changes
+                .iter()
+                .map(|it| it.hold.host.0.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            changes
+                .iter()
+                .map(|it| it.body.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            changes
+                .iter()
+                .map(|it| it.status.word())
+                .collect::<Vec<_>>(),
+        )
+        .bind(column(|it| it.revision))
+        .bind(
+            changes
+                .iter()
+                .map(|it| it.root.as_deref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            changes
+                .iter()
+                .map(|it| it.engine.as_deref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(changes.iter().map(|it| it.finished_at).collect::<Vec<_>>())
+        .bind(changes.iter().map(|it| it.until).collect::<Vec<_>>())
+        .bind(changes.iter().map(|it| it.pause).collect::<Vec<_>>())
+        .bind(column(|it| {
+            i64::try_from(it.told.len()).unwrap_or(i64::MAX)
+        }))
+        .bind(
+            changes
+                .iter()
+                .map(|it| it.ignore_cancel)
+                .collect::<Vec<_>>(),
+        )
+        .bind(store.now())
+}
+
+fn ids(changes: &[&JobChange]) -> Vec<Uuid> {
+    changes.iter().map(|it| it.hold.job.0).collect()
+}
+
+/// In the order of the changes; none where a row wasn't changed.
+fn in_order(rows: Vec<Row>, changes: &[&JobChange]) -> Result<Vec<Option<Changed>>, Fault> {
     let mut done = HashMap::with_capacity(rows.len());
     for row in rows {
         let changed = Changed {
@@ -98,7 +112,58 @@ pub(super) async fn change(
         };
         done.insert(row.try_get::<Uuid, _>("id")?, changed);
     }
-    Ok(ids.iter().map(|id| done.remove(id)).collect())
+    Ok(ids(changes).iter().map(|id| done.remove(id)).collect())
+}
+
+/// Changes what is held under just these leases; none where the lease is lost, or an end is asked
+/// for.
+pub(super) async fn change(
+    store: &Store,
+    conn: &mut Conn,
+    changes: &[&JobChange],
+) -> Result<Vec<Option<Changed>>, Fault> {
+    let sql = concat!(change_rows!(), " SELECT * FROM changed");
+    let rows = rows_of(store, sql, changes).fetch_all(conn).await?;
+    in_order(rows, changes)
+}
+
+/// The same with the events of those that were changed, in one statement: one way to the database
+/// and back.
+pub(super) async fn change_and_tell(
+    store: &Store,
+    changes: &[&JobChange],
+) -> Result<Vec<Option<Changed>>, Fault> {
+    let sql = concat!(
+        change_rows!(),
+        ", added AS (INSERT INTO events (job, seq, kind, at, phase, attempt, data) ",
+        "SELECT changed.id, changed.event_seq - changed.told + nth, kind, ",
+        now!("$14"),
+        ", phase, attempt, data FROM unnest($15, $16, $17, CAST($18 AS text[]), ",
+        "CAST($19 AS bigint[]), $20) WITH ORDINALITY ",
+        "AS news (job, nth, kind, phase, attempt, data, n) ",
+        "JOIN changed ON changed.id = news.job ORDER BY n) SELECT * FROM changed"
+    );
+    let numbered = |it: &&'_ JobChange| {
+        (1_i64..)
+            .zip(vec![it.hold.job.0; it.told.len()])
+            .collect::<Vec<_>>()
+    };
+    let (nth, jobs): (Vec<i64>, Vec<Uuid>) = changes.iter().flat_map(numbered).unzip();
+    let told: Vec<&Told> = changes.iter().flat_map(|it| &it.told).collect();
+    let rows = rows_of(store, sql, changes)
+        .bind(jobs)
+        .bind(nth)
+        .bind(told.iter().map(|it| it.kind.as_str()).collect::<Vec<_>>())
+        .bind(
+            told.iter()
+                .map(|it| it.phase.as_deref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(told.iter().map(|it| it.attempt).collect::<Vec<_>>())
+        .bind(told.iter().map(|it| it.data.as_str()).collect::<Vec<_>>())
+        .fetch_all(store.single().await?.as_mut())
+        .await?;
+    in_order(rows, changes)
 }
 
 /// Adds jobs; where each stands.

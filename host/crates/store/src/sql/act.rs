@@ -2,7 +2,7 @@
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::lines::{self, Door};
-use super::{Conn, Row, Store, events, rows};
+use super::{Conn, Row, Store, events, retain, rows};
 use crate::error::Fault;
 use crate::rules::{self, PRIORITY_MS, clean};
 use crate::write::{Told, numbered};
@@ -50,6 +50,9 @@ pub(super) async fn act(
         store.ring(vec![Wake::Cancel(id)]);
         job.cancel_requested = true;
         return Ok(Acted::Done(Box::new(job)));
+    }
+    if let Some(not) = retain::without_workspace(store, &mut tx, &job, &input).await? {
+        return Ok(not);
     }
     let step = match step(&job, input, limits, now) {
         Ok(step) => step,
@@ -149,18 +152,7 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
         .bind(id.0)
         .execute(&mut *tx)
         .await?;
-    for sql in [
-        "DELETE FROM slugs WHERE job = $1",
-        "DELETE FROM events WHERE job = $1",
-        "DELETE FROM logs WHERE job = $1",
-        "DELETE FROM outputs WHERE job = $1",
-        "DELETE FROM plugin_calls WHERE job = $1",
-        "DELETE FROM blobs WHERE owner = $1",
-        "DELETE FROM requests WHERE job = $1",
-        "DELETE FROM jobs WHERE id = $1",
-    ] {
-        query(sql).bind(id.0).execute(&mut *tx).await?;
-    }
+    delete_rows(&mut tx, id).await?;
     let group: Option<&str> = row.try_get("group_key")?;
     let slots = (row.try_get("group_slot")?, row.try_get("pipeline_slot")?);
     let doors = lines::left(group, row.try_get("pipeline")?, slots).collect();
@@ -172,4 +164,22 @@ pub(super) async fn delete(store: &Store, id: JobId) -> Result<Deleted, Fault> {
     }
     store.ring(wakes);
     Ok(Deleted::Done(root.map(RootId)))
+}
+
+/// Deletes a job and all that is its, but for its sites.
+pub(super) async fn delete_rows(conn: &mut Conn, id: JobId) -> Result<(), sqlx::Error> {
+    for sql in [
+        "DELETE FROM slugs WHERE job = $1",
+        "DELETE FROM events WHERE job = $1",
+        "DELETE FROM logs WHERE job = $1",
+        "DELETE FROM outputs WHERE job = $1",
+        "DELETE FROM plugin_calls WHERE job = $1",
+        "DELETE FROM blobs WHERE owner = $1",
+        "DELETE FROM requests WHERE job = $1",
+        "DELETE FROM workspaces_gone WHERE job = $1",
+        "DELETE FROM jobs WHERE id = $1",
+    ] {
+        query(sql).bind(id.0).execute(&mut *conn).await?;
+    }
+    Ok(())
 }

@@ -16,6 +16,12 @@ pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Faul
     if ask.limit == 0 {
         return Ok(Vec::new());
     }
+    if !ask.look && ask.take_over == TakeOver::None {
+        // What is ready and nothing else: one statement, which needs no transaction around it.
+        let mut conn = store.single().await?;
+        let found = holds::take_ready(store, &mut conn, ask, i64::from(ask.limit)).await?;
+        return given(store, &mut conn, found.into_iter().map(|row| (row, false))).await;
+    }
     let mut tx = store.begin().await?;
     let mut taken: Vec<(Row, bool)> = Vec::new();
     if ask.take_over != TakeOver::None {
@@ -41,7 +47,18 @@ pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Faul
         let found = holds::take_ready(store, &mut tx, ask, left).await?;
         taken.extend(found.into_iter().map(|row| (row, false)));
     }
-    let mut claimed = Vec::with_capacity(taken.len());
+    let claimed = given(store, &mut tx, taken).await?;
+    tx.commit().await?;
+    Ok(claimed)
+}
+
+/// What can be read of what was taken, in order.
+async fn given(
+    store: &Store,
+    conn: &mut Conn,
+    taken: impl IntoIterator<Item = (Row, bool)>,
+) -> Result<Vec<Claimed>, Fault> {
+    let mut claimed = Vec::new();
     for (row, rescued) in taken {
         match rows::taken(&row) {
             Ok(job) => claimed.push(Claimed {
@@ -52,12 +69,11 @@ pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Faul
             }),
             Err(Fault::Store(error)) => {
                 tracing::error!(%error, "a job is left to hosts that can read it");
-                leave(store, &mut tx, row.try_get("id")?).await?;
+                leave(store, conn, row.try_get("id")?).await?;
             }
             Err(error) => return Err(error),
         }
     }
-    tx.commit().await?;
     rules::order(&mut claimed);
     Ok(claimed)
 }

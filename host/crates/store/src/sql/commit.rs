@@ -6,7 +6,7 @@ use crate::error::Fault;
 use crate::rules::{self, clean};
 use crate::write::{Changed, JobChange, numbered};
 use crate::{Committed, Hold, StoreError, Wake};
-use pipeline::{Digest, JobId, Publication, Status};
+use pipeline::{Digest, JobId, Publication};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 
@@ -36,6 +36,9 @@ pub(super) async fn alone(store: &Store, change: &JobChange) -> Result<Committed
 }
 
 async fn commit(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>, Fault> {
+    if changes.iter().all(|change| change.is_plain()) {
+        return plain(store, changes).await;
+    }
     let mut tx = store.begin().await?;
     let done = writes::change(store, &mut tx, changes).await?;
     let mut answers = Vec::with_capacity(changes.len());
@@ -48,8 +51,7 @@ async fn commit(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>,
         answers.push(Committed::Done { seq });
         told.extend(numbered(change.hold.job, seq, &change.told));
         wakes.extend(&change.wakes);
-        // One that is given back keeps its place: its agent may be running.
-        if !matches!(change.status, Status::Running | Status::Queued) {
+        if change.leaves() {
             doors.extend(lines::left(
                 change.group.as_deref(),
                 &change.pipeline,
@@ -73,6 +75,33 @@ async fn commit(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>,
         wakes.push(Wake::Ready);
     }
     tx.commit().await?;
+    store.ring(wakes);
+    Ok(answers)
+}
+
+/// Commits rows and events and nothing else, in as few words as there are.
+async fn plain(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>, Fault> {
+    let done = writes::change_and_tell(store, changes).await?;
+    let mut answers = Vec::with_capacity(changes.len());
+    let (mut doors, mut wakes) = (BTreeSet::new(), Vec::new());
+    for (change, done) in changes.iter().zip(done) {
+        let Some(Changed { seq, slots }) = done else {
+            let mut conn = store.single().await?;
+            answers.push(why_not(&mut conn, &change.hold).await?);
+            continue;
+        };
+        answers.push(Committed::Done { seq });
+        wakes.extend(&change.wakes);
+        if change.leaves() {
+            doors.extend(lines::left(
+                change.group.as_deref(),
+                &change.pipeline,
+                slots,
+            ));
+        }
+    }
+    // Its pipeline has a limit since it was submitted. Should this host die here, a sweep opens.
+    lines::open_later(store, doors).await?;
     store.ring(wakes);
     Ok(answers)
 }

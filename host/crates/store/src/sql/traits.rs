@@ -3,7 +3,8 @@
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::{
-    Face, Store, act, append, claim, commit, events, holds, lines, plugins, read, report, submit,
+    Face, Store, act, append, breaker, claim, commit, events, holds, lines, plugins, read, report,
+    submit,
 };
 use crate::error::Fault;
 use crate::lane::Lane;
@@ -16,8 +17,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use pipeline::{
-    BlameRule, Digest, Event, HostId, Input, Job, JobId, Limits, LogLine, PluginGeneration,
-    PluginHold, PluginPin, RecordedCall, Status, StoredEvent, Timestamp,
+    BlameRule, Breaker, BreakerGate, BreakerRule, Digest, Event, HostId, Input, Job, JobId, Limits,
+    LogLine, PluginGeneration, PluginHold, PluginPin, RecordedCall, Status, StoredEvent, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -151,6 +152,34 @@ impl DriverStore for Face {
     ) -> Result<Option<String>, StoreError> {
         self.store
             .within(commit::reserve_slug(&self.store, hold, wish, index))
+            .await
+    }
+
+    async fn ask_breaker(
+        &self,
+        provider: &str,
+        job: JobId,
+        rule: &BreakerRule,
+    ) -> Result<BreakerGate, StoreError> {
+        self.store
+            .within(breaker::ask(&self.store, provider, job, rule))
+            .await
+    }
+
+    async fn provider_failed(
+        &self,
+        provider: &str,
+        job: JobId,
+        rule: &BreakerRule,
+    ) -> Result<Option<Breaker>, StoreError> {
+        self.store
+            .within(breaker::failed(&self.store, provider, job, rule))
+            .await
+    }
+
+    async fn provider_answered(&self, provider: &str) -> Result<bool, StoreError> {
+        self.store
+            .within(breaker::answered(&self.store, provider))
             .await
     }
 
@@ -289,6 +318,10 @@ impl ApiStore for Face {
 
     async fn pipelines(&self) -> Result<Vec<PipelineEntry>, StoreError> {
         self.store.within(read::pipelines(&self.store)).await
+    }
+
+    async fn breakers(&self) -> Result<BTreeMap<String, Breaker>, StoreError> {
+        self.store.within(breaker::all(&self.store)).await
     }
 
     async fn counts(&self) -> Result<BTreeMap<Status, u64>, StoreError> {

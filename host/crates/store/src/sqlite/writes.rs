@@ -1,10 +1,10 @@
 //! Rows of jobs in SQLite, a statement each: nothing is far away. What goes into them is in
 //! `sql/commit` and `sql/submit`.
 
-use super::{Conn, Store};
+use super::{Conn, Store, events};
 use crate::error::Fault;
 use crate::rules::PRIORITY_MS;
-use crate::write::{Changed, JobChange, NewRow, Placed};
+use crate::write::{Changed, JobChange, NewRow, Placed, numbered};
 use sqlx::{Row as _, query};
 
 /// Changes what is held under just these leases; none where the lease is lost, or an end is asked
@@ -50,6 +50,23 @@ pub(super) async fn change(
             }),
         });
     }
+    Ok(done)
+}
+
+/// The same with the events of those that were changed.
+pub(super) async fn change_and_tell(
+    store: &Store,
+    changes: &[&JobChange],
+) -> Result<Vec<Option<Changed>>, Fault> {
+    let mut tx = store.begin().await?;
+    let done = change(store, &mut tx, changes).await?;
+    for (it, done) in changes.iter().zip(&done) {
+        if let Some(Changed { seq, .. }) = done {
+            let told: Vec<_> = numbered(it.hold.job, *seq, &it.told).collect();
+            events::add(store, &mut tx, &told).await?;
+        }
+    }
+    tx.commit().await?;
     Ok(done)
 }
 

@@ -256,7 +256,7 @@ pub(crate) async fn a_place_of_a_job_that_is_cancelled_or_deleted_comes_free(bed
     end(&store, &job, &hold).await;
     // One that is tried again comes anew, behind the others.
     let four = submit(&store, of_group(&bed, "four", "acme")).await;
-    let retry = Input::Retry { feedback: None };
+    let retry = Input::retry();
     let limits = Limits::default();
     let acted = store.act(job.id, retry, &limits, bed.now()).await.unwrap();
     assert!(matches!(acted, Acted::Done(_)), "{acted:?}");

@@ -79,7 +79,7 @@ pub(crate) async fn retry_and_feedback(bed: Bed) {
     let store = bed.open().await;
     let limits = Limits::default();
     let (job, hold) = running(&store, "work").await;
-    let retry = || Input::Retry { feedback: None };
+    let retry = || Input::retry();
     let illegal = store
         .act(job.id, retry(), &limits, bed.now())
         .await
@@ -161,7 +161,7 @@ pub(crate) async fn cancel_of_what_rests_and_of_what_runs(bed: Bed) {
     };
     store.commit(&hold, &change).await.unwrap();
     // Going again, nobody asks for its end any more.
-    let retry = Input::Retry { feedback: None };
+    let retry = Input::retry();
     store.act(job.id, retry, &limits, bed.now()).await.unwrap();
     assert!(!store.job(job.id).await.unwrap().unwrap().cancel_requested);
     let (job, hold) = claim_one(&store, &ask("a")).await;

@@ -7,7 +7,7 @@ use pipeline::{EventKind, Input, Status};
 use sqlx::{Connection, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Committed, DriverStore, Options, Postgres, Wake};
+use store::{Committed, DriverStore, Options, Postgres, Trim, Trimmed, Wake};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, watch};
@@ -283,4 +283,22 @@ pub(crate) async fn a_restored_stream_goes_on(bed: Bed) {
         (told.len() == 1).then_some(())
     })
     .await;
+}
+
+pub(crate) async fn one_host_clears_up_at_a_time(bed: Bed) {
+    let store = bed.open().await;
+    let trim = || store.trim(Trim::Others, Duration::ZERO);
+    store.tell(&[event(EventKind::PluginLoaded)]).await.unwrap();
+    // Another host is in the middle of a step.
+    let mut conn = bed.connection().await;
+    let mut other = conn.begin().await.unwrap();
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(hashtext('retention'), hashtext(id)) FROM installation",
+    )
+    .execute(&mut *other)
+    .await
+    .unwrap();
+    assert_eq!(trim().await.unwrap(), Trimmed::Busy);
+    other.rollback().await.unwrap();
+    assert_eq!(trim().await.unwrap(), Trimmed::Rows(1));
 }

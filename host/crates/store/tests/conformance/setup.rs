@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 use store::{
     ApiStore, Ask, Change, Claimed, Clock, Committed, DriverStore, Hold, NewJob, OnCancel, Options,
-    PluginStore, Postgres, Sqlite, Submitted, TakeOver,
+    PluginStore, Postgres, RetentionStore, Sqlite, Submitted, TakeOver,
 };
 use uuid::Uuid;
 
@@ -23,8 +23,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Every trait.
-pub(crate) trait Store: DriverStore + ApiStore + PluginStore {}
-impl<T: DriverStore + ApiStore + PluginStore> Store for T {}
+pub(crate) trait Store: DriverStore + ApiStore + PluginStore + RetentionStore {}
+impl<T: DriverStore + ApiStore + PluginStore + RetentionStore> Store for T {}
 
 /// A database of a case's own.
 #[derive(Clone, Debug)]
@@ -146,6 +146,24 @@ impl Bed {
                 let url = format!("sqlite:{}", Self::path(dir).display());
                 let mut conn = SqliteConnection::connect(&url).await.unwrap();
                 sqlx::query(sql).execute(&mut conn).await.unwrap();
+            }
+        }
+    }
+
+    /// Writes a job's body from outside.
+    pub(crate) async fn set_body(&self, id: JobId, body: &str) {
+        const SQL: &str = "UPDATE jobs SET body = $1 WHERE id = $2";
+        match &self.kind {
+            Kind::Postgres { .. } => {
+                let mut conn = self.connection().await;
+                let query = sqlx::query(SQL).bind(body).bind(id.0);
+                query.execute(&mut conn).await.unwrap();
+            }
+            Kind::Sqlite { dir, .. } => {
+                let url = format!("sqlite:{}", Self::path(dir).display());
+                let mut conn = SqliteConnection::connect(&url).await.unwrap();
+                let query = sqlx::query(SQL).bind(body).bind(id.0);
+                query.execute(&mut conn).await.unwrap();
             }
         }
     }
