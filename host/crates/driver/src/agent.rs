@@ -11,7 +11,7 @@ use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
-use pipeline::{Input, Job, PlannedTask, RunKey};
+use pipeline::{Boundary, Input, Job, PlannedTask, RunKey};
 use runner::Run;
 use std::time::Duration;
 use watch::Watched;
@@ -43,6 +43,7 @@ impl Holder<'_> {
                 if let Err(error) = under.run.stop(GRACE).await {
                     tracing::warn!(job.id = %job.id, %error, "a cancelled agent didn't stop");
                 }
+                self.driver.at(Boundary::AgentStopped);
                 // What can't be told now isn't waited for: nobody wants this run any more.
                 under.listener.listen(true).await;
                 Some(Done {
@@ -61,6 +62,7 @@ impl Holder<'_> {
             )),
             Watched::Ended(ended) => {
                 self.hear_out(&mut under).await?;
+                self.driver.at(Boundary::RunHeardOut);
                 self.ended(key, under, &ended).await
             }
         }

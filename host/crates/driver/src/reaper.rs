@@ -10,17 +10,14 @@ use std::time::Duration;
 use store::JobState;
 use tokio_util::sync::CancellationToken;
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(60);
-
-/// Reaps at start and from time to time.
+/// Reaps at start, and as often as something can have grown old enough.
 pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         if driver.is_ready() {
             reap(&driver).await;
         }
         let rest = if driver.is_ready() {
-            EVERY
+            driver.config.orphan_age
         } else {
             Duration::from_secs(1)
         };

@@ -20,7 +20,10 @@ mod outcome;
 mod step;
 mod table;
 
+mod boundary;
+
 pub use blame::{Accused, BlameRule, PluginFault, blame};
+pub use boundary::{Boundaries, Boundary};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
