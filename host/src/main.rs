@@ -2,6 +2,7 @@
 //! names what the parts are made of; what they do is below `crates`.
 
 mod cli;
+mod knobs;
 mod settings;
 
 mod adapters;

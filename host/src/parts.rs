@@ -7,6 +7,7 @@ use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
+use pipeline::Boundaries;
 use plugin_runtime::{
     Archive, CallLimits, Compiler, Config, ExtismChild, Grants, NoArchive, Plugins,
 };
@@ -146,7 +147,11 @@ const HOW_TO_SWITCH: &str = "No model is asked. For Claude Code: build the image
     image worker`, set ANTHROPIC_API_KEY, and start the host with RUNNER=docker.";
 
 /// Chooses as `RUNNER` says.
-pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
+pub(crate) fn agent(
+    settings: &Settings,
+    installation: &str,
+    boundaries: &Boundaries,
+) -> Result<Agent> {
     let docker = match settings.runner {
         RunnerChoice::Docker => true,
         RunnerChoice::Process => false,
@@ -173,9 +178,9 @@ pub(crate) fn agent(settings: &Settings, installation: &str) -> Result<Agent> {
     let provider = settings.provider.as_ref().filter(|_| gateway.is_some());
     let provider = provider.map(|provider| authority(&provider.base_url));
     let runner = if docker {
-        self::docker(settings, installation)
+        self::docker(settings, installation, boundaries.clone())
     } else {
-        process(settings, installation)?
+        process(settings, installation, boundaries.clone())?
     };
     let about = match demo {
         true => AgentAbout {
@@ -224,19 +229,24 @@ fn gateway(provider: gateway::Provider) -> Result<Gateway> {
     Gateway::new(config).context("the model gateway")
 }
 
-fn docker(settings: &Settings, installation: &str) -> Arc<dyn Runner> {
+fn docker(settings: &Settings, installation: &str, boundaries: Boundaries) -> Arc<dyn Runner> {
     let pairs = [&settings.workspaces, &settings.run_dir];
     let config = DockerConfig {
         host: settings.docker_host.clone(),
         path_map: pairs
             .map(|pair| (pair.here.clone(), pair.engine.clone()))
             .to_vec(),
+        boundaries,
         ..DockerConfig::new(settings.worker_image.clone(), installation)
     };
     Arc::new(Docker::new(config))
 }
 
-fn process(settings: &Settings, installation: &str) -> Result<Arc<dyn Runner>> {
+fn process(
+    settings: &Settings,
+    installation: &str,
+    boundaries: Boundaries,
+) -> Result<Arc<dyn Runner>> {
     let exe = this_program()?;
     let command: Vec<OsString> = match &settings.worker_command {
         Some(command) => command.iter().map(OsString::from).collect(),
@@ -247,6 +257,7 @@ fn process(settings: &Settings, installation: &str) -> Result<Arc<dyn Runner>> {
         command,
         installation: installation.to_owned(),
         state: settings.run_dir.here.join("shims"),
+        boundaries,
     };
     Ok(Arc::new(Process::new(config)))
 }

@@ -15,15 +15,11 @@ use pipeline::Limits;
 use runner::RunLimits;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workspace::{Root, TreeLimits};
-
-/// A container or folder younger than this is never taken for an orphan.
-pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
@@ -88,7 +84,8 @@ async fn drive(
     sites: &deploy::Sites,
 ) -> Result<Arc<Driver>> {
     let installation = stores.driver.installation().await?;
-    let agent = parts::agent(settings, &installation)?;
+    let boundaries = settings.knobs.boundaries();
+    let agent = parts::agent(settings, &installation, &boundaries)?;
     let about = agent.runner.about();
     tracing::info!(
         agent = agent.about.name,
@@ -146,7 +143,9 @@ async fn drive(
         record: settings.replay != Replay::Off,
         trees: TreeLimits::default(),
         agent_env: vec![("DEMO_PACE_MS".to_owned(), settings.demo_pace_ms.to_string())],
-        orphan_age: ORPHAN_AGE,
+        orphan_age: settings.knobs.orphan_age,
+        boundaries,
+        clock_ahead: settings.knobs.clock_ahead,
     };
     let parts = Parts {
         store: Arc::clone(&stores.driver),

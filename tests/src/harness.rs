@@ -22,6 +22,7 @@
 mod agents;
 mod browser;
 mod client;
+mod cluster;
 mod database;
 mod docker;
 mod events;
@@ -32,11 +33,13 @@ mod parts;
 mod processes;
 mod said;
 mod seats;
+mod shared;
 mod timeline;
 
 pub use agents::{Agents, Held};
 pub use browser::{Played, play};
 pub use client::{Answer, Client, DEADLINE, is_final};
+pub use cluster::Cluster;
 pub use database::Database;
 pub use docker::Docker;
 pub use events::{Event, Events};
@@ -45,4 +48,5 @@ pub use host::{Host, Setup, gantry};
 pub use parts::{Part, Parts};
 pub use processes::Process;
 pub use said::Said;
+pub use shared::Shared;
 pub use timeline::Timeline;

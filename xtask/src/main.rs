@@ -9,6 +9,7 @@ mod parts;
 mod plugins;
 
 mod bench;
+mod chaos;
 mod demo;
 mod image;
 mod test;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Options),
     /// Run the benchmarks, and write target/bench/NAME.json
     Bench(bench::Options),
+    /// Kill hosts while jobs go through them, and say what became of each job
+    Chaos(chaos::Options),
     /// Build an image
     Image(image::Options),
     /// Build the built-in plugins and the tests' guests into components
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::Image(options) => image::run(&options),
         Task::Plugins => plugins::run(),
     });

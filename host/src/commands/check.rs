@@ -7,6 +7,7 @@ use crate::data::Data;
 use crate::settings::{NAMES, Settings};
 use crate::{parts, pipelines, show};
 use anyhow::Result;
+use pipeline::Boundaries;
 use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
@@ -128,7 +129,7 @@ fn look_at_pipelines(settings: &Settings, findings: &mut Findings) {
 
 async fn look_at_runner(settings: &Settings, stores: &parts::Stores, findings: &mut Findings) {
     let installation = stores.driver.installation().await.unwrap_or_default();
-    let agent = match parts::agent(settings, &installation) {
+    let agent = match parts::agent(settings, &installation, &Boundaries::default()) {
         Ok(agent) => agent,
         Err(error) => return findings.wrong("agent", format!("{error:#}")),
     };

@@ -2,9 +2,10 @@
 //! be asked beside a host that runs, and removes nothing: hosts do that by themselves.
 
 use crate::cli::{Reap, Role};
-use crate::{parts, serve, show};
+use crate::{parts, show};
 use anyhow::{Result, bail};
 use driver::Survey;
+use pipeline::Boundaries;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -24,13 +25,13 @@ pub(crate) async fn reap(args: &Reap) -> Result<ExitCode> {
     let stores = parts::store(&settings, Role::All).await?;
     let installation = stores.driver.installation().await?;
     let survey = Survey {
-        runner: parts::agent(&settings, &installation)?.runner,
+        runner: parts::agent(&settings, &installation, &Boundaries::default())?.runner,
         store: stores.driver,
         ended: stores.retention,
         root: workspace::Root::open(&settings.workspaces.here, &installation)?,
         sites: deploy::Sites::open(&settings.deploy_dir.here)?,
         run_dir: settings.run_dir.here.clone(),
-        orphan_age: serve::ORPHAN_AGE,
+        orphan_age: settings.knobs.orphan_age,
         retention: settings.retention.clone(),
     };
     let doomed = survey.doomed().await.map_err(anyhow::Error::msg)?;

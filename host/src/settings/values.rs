@@ -1,6 +1,7 @@
 //! What the settings mean, checked: each error names the setting and what would be right.
 
 use super::Layers;
+use crate::knobs::Knobs;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
 use pipeline::{BlameRule, BreakerRule, Retention};
@@ -48,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) demo_pace_ms: u32,
     pub(crate) provider: Option<Provider>,
     pub(crate) json_logs: bool,
+    pub(crate) knobs: Knobs,
 }
 
 /// A folder, and its path as the Docker Engine sees it.
@@ -175,6 +177,7 @@ impl Settings {
             )?,
             demo_pace_ms: parse(layers, "DEMO_PACE_MS", 0)?,
             provider: provider(layers)?,
+            knobs: Knobs::from_layers(layers)?,
             json_logs: match layers.get("LOG_FORMAT")?.as_deref() {
                 None | Some("text") => false,
                 Some("json") => true,

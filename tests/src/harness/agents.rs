@@ -46,6 +46,7 @@ impl Agents {
             "#!/bin/sh\n\
              at=$PHASE-$TASK\n\
              echo \"start $at\" >>{here}/runs\n\
+             echo \"start $JOB_ID/$PHASE/$TASK $SESSION_ID\" >>{here}/book\n\
              if [ -p {here}/arrived-$at ]; then\n\
              echo $$ >{here}/arrived-$at\n\
              read -r _ <{here}/gate-$at\n\
@@ -53,6 +54,7 @@ impl Agents {
              {work}\n\
              status=$?\n\
              echo \"end $at\" >>{here}/runs\n\
+             echo \"end $JOB_ID/$PHASE/$TASK $SESSION_ID $status\" >>{here}/book\n\
              exit $status\n"
         );
         let path = folder.path().join("agent");
@@ -88,10 +90,27 @@ impl Agents {
         }
     }
 
+    /// Holds that task's agent no more.
+    pub fn free(&self, phase: &str, task: &str) {
+        for what in ["gate", "arrived"] {
+            let _ = fs::remove_file(self.folder.path().join(format!("{what}-{phase}-{task}")));
+        }
+    }
+
     /// What the runs wrote down: `start PHASE-TASK`, `end PHASE-TASK`, in order.
     #[must_use]
     pub fn runs(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.path().join("runs")).unwrap_or_default();
+        self.lines("runs")
+    }
+
+    /// The same with job and run: `start JOB/PHASE/TASK RUN`, `end JOB/PHASE/TASK RUN STATUS`.
+    #[must_use]
+    pub fn book(&self) -> Vec<String> {
+        self.lines("book")
+    }
+
+    fn lines(&self, file: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.path().join(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 

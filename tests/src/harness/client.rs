@@ -151,6 +151,22 @@ impl Client {
         id
     }
 
+    /// Submits a job under a key, as who isn't sure of having been heard does. None: there was
+    /// no answer.
+    ///
+    /// # Panics
+    /// Where it isn't taken.
+    pub async fn try_submit(&self, body: &Value, key: &str) -> Option<String> {
+        let request = self.request(Method::POST, "/api/jobs").json(body);
+        let request = request.header("idempotency-key", key);
+        let answer = self.try_send(request).await.ok()?;
+        if answer.status >= 500 {
+            return None;
+        }
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+        answer.json()["id"].as_str().map(str::to_owned)
+    }
+
     /// A job as it is now.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::host::gantry;
 use super::parts::Part;
 
 /// The test's engine.
@@ -52,6 +53,55 @@ impl Docker {
         found
     }
 
+    /// An image with the demo agent on top of the agent's own, and a page to publish.
+    ///
+    /// # Panics
+    /// Where it can't be built.
+    #[must_use]
+    pub fn demo_image(&self) -> String {
+        const IMAGE: &str = "gantry-demo-agent:test";
+        let base = Part::WorkerImage.place().expect("an image");
+        let folder = tempfile::tempdir().unwrap();
+        let agent = gantry().with_file_name("demo-agent");
+        std::fs::copy(&agent, folder.path().join("demo-agent")).unwrap();
+        let page = "#!/bin/sh\nmkdir -p \"$WORKSPACE_DIR/site\"\n\
+                    echo here >\"$WORKSPACE_DIR/site/index.html\"\nexec /usr/bin/demo-agent\n";
+        std::fs::write(folder.path().join("agent"), page).unwrap();
+        let file = format!(
+            "FROM {base}\nCOPY demo-agent agent /usr/bin/\nENTRYPOINT [\"/bin/sh\", \"/usr/bin/agent\"]\n"
+        );
+        std::fs::write(folder.path().join("Dockerfile"), file).unwrap();
+        let at = folder.path().display().to_string();
+        self.run(&["build", "--quiet", "--tag", IMAGE, &at]);
+        IMAGE.to_owned()
+    }
+
+    /// What has started and ended on the engine since then, as [`crate::once::runs`] reads it,
+    /// of containers with `part` in their names. The engine keeps the last few hundred.
+    #[must_use]
+    pub fn book(&self, since: u64, part: &str) -> Vec<String> {
+        let format = "{{.Status}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}";
+        let since = since.to_string();
+        let args = [
+            "events",
+            "--since",
+            &since,
+            "--until",
+            "0s",
+            "--filter",
+            "type=container",
+            "--filter",
+            "event=start",
+            "--filter",
+            "event=die",
+            "--format",
+            format,
+        ];
+        let lines = self.run(&args);
+        let lines = lines.lines().filter(|line| line.contains(part));
+        lines.filter_map(booked).collect()
+    }
+
     /// Ends and removes containers.
     pub(super) fn remove(&self, containers: &[Value]) {
         for container in containers {
@@ -75,5 +125,16 @@ impl Docker {
             .status
             .success()
             .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// A line of the engine's events, as agents write it into their own book.
+fn booked(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let (what, run) = (words.next()?, words.next()?);
+    let (task, _) = run.rsplit_once('-')?;
+    match what {
+        "start" => Some(format!("start {task} {run}")),
+        _ => Some(format!("end {task} {run} {}", words.next()?)),
     }
 }

@@ -19,6 +19,7 @@ use super::parts::Part;
 use super::processes::{self, Process};
 use super::said::Said;
 use super::seats::Seat;
+use super::shared;
 
 const READY: &str = "gantry: ready on http://127.0.0.1:";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -117,7 +118,8 @@ pub struct Host {
     /// Where the log of its last start begins.
     started_at: usize,
     folder: TempDir,
-    _seat: Seat,
+    /// None for a host beside another one, whose seat it shares.
+    _seat: Option<Seat>,
 }
 
 impl Host {
@@ -126,7 +128,23 @@ impl Host {
     /// # Panics
     /// Where it doesn't start.
     pub async fn start(setup: Setup) -> Self {
-        let seat = Seat::take().await;
+        let mut host = Self::make(setup, Some(Seat::take().await));
+        host.go(0).await;
+        host
+    }
+
+    /// Starts one in the seat of this one, as tests of several hosts must: each waiting for
+    /// one more seat, they would wait for each other.
+    ///
+    /// # Panics
+    /// Where it doesn't start.
+    pub async fn beside(&self, setup: Setup) -> Self {
+        let mut host = Self::make(setup, None);
+        host.go(0).await;
+        host
+    }
+
+    fn make(setup: Setup, seat: Option<Seat>) -> Self {
         // Short, as the paths of the sockets in it must be.
         let folder = tempfile::Builder::new()
             .prefix("gt-")
@@ -142,7 +160,7 @@ impl Host {
             fs::write(data.join("pipelines").join(format!("{name}.toml")), text).unwrap();
         }
         let log = Log::new();
-        let mut host = Self {
+        Self {
             gantry: gantry(),
             settings: setup.settings,
             child: None,
@@ -151,12 +169,19 @@ impl Host {
             started_at: 0,
             folder,
             _seat: seat,
-        };
-        host.go(0).await;
-        host
+        }
     }
 
     async fn go(&mut self, port: u16) {
+        assert!(
+            self.try_go(port).await,
+            "the host isn't ready\n{}",
+            self.log.tail()
+        );
+    }
+
+    /// Whether it is ready. It may have ended.
+    async fn try_go(&mut self, port: u16) -> bool {
         let mut command = self.command();
         command.arg("serve").env("PORT", port.to_string());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -175,10 +200,10 @@ impl Host {
             () = self.log.silent() => None,
         };
         self.child = Some((child, process));
-        let Some(port) = port else {
-            panic!("the host isn't ready\n{}", self.log.tail())
-        };
-        self.client = Client::new(port, self.log.clone());
+        if let Some(port) = port {
+            self.client = Client::new(port, self.log.clone());
+        }
+        port.is_some()
     }
 
     /// The program with this host's settings and nothing else in its environment.
@@ -245,6 +270,41 @@ impl Host {
         self.stop(Signal::TERM).await
     }
 
+    /// Waits until it has ended without being asked to.
+    pub async fn ends(&mut self) -> ExitStatus {
+        self.log.silent().await;
+        let (mut child, _) = self.child.take().expect("it runs");
+        child.wait().unwrap()
+    }
+
+    /// Returns once it has ended, or says nothing any more. It can be dropped.
+    pub async fn ended(&self) {
+        self.log.silent().await;
+    }
+
+    /// The number of its process; none where it doesn't run.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(|(_, process)| process.pid())
+    }
+
+    /// Lets it stand still, or go on after that.
+    ///
+    /// # Panics
+    /// Where it doesn't run.
+    pub fn pause(&self, pause: bool) {
+        let (_, process) = self.child.as_ref().expect("it runs");
+        process.signal(if pause { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// One setting for its next start; none takes it away.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.settings.retain(|(known, _)| known != name);
+        if let Some(value) = value {
+            self.settings.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     async fn stop(&mut self, signal: Signal) -> ExitStatus {
         let (mut child, process) = self.child.take().expect("it runs");
         process.signal(signal);
@@ -254,6 +314,22 @@ impl Host {
 
     /// Starts it again on the same data and the same port.
     pub async fn restart(&mut self) {
+        let port = self.port();
+        self.go(port).await;
+    }
+
+    /// [`Self::restart`], where it may end at once; whether it is ready.
+    pub async fn try_restart(&mut self) -> bool {
+        let port = self.port();
+        let ready = self.try_go(port).await;
+        if !ready && let Some((mut child, process)) = self.child.take() {
+            process.signal(Signal::KILL);
+            let _ = child.wait();
+        }
+        ready
+    }
+
+    fn port(&self) -> u16 {
         assert!(self.child.is_none(), "it was stopped");
         let port = self
             .client
@@ -261,7 +337,7 @@ impl Host {
             .rsplit(':')
             .next()
             .and_then(|port| port.parse().ok());
-        self.go(port.unwrap()).await;
+        port.unwrap()
     }
 
     /// The processes that belong to it, itself among them.
@@ -282,17 +358,7 @@ impl Host {
     /// The folders of its runs: of those that it makes, and of those of the process runner.
     #[must_use]
     pub fn run_folders(&self) -> Vec<String> {
-        let run = self.data().join("run");
-        let entries = |folder: &Path| -> Vec<String> {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .collect()
-        };
-        let mut all = entries(&run);
-        all.retain(|name| name != "shims");
-        all.extend(entries(&run.join("shims")));
-        all
+        shared::runs(&self.data().join("run"))
     }
 
     fn docker(&self) -> Option<Docker> {

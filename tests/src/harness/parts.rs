@@ -54,7 +54,7 @@ impl Part {
     }
 
     /// Where it is; none where it isn't there.
-    pub(super) fn place(self) -> Option<String> {
+    pub(crate) fn place(self) -> Option<String> {
         env::var(self.variable())
             .ok()
             .filter(|place| !place.is_empty())

@@ -12,7 +12,7 @@ use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
-use pipeline::{Input, Job, PlannedTask, RunKey};
+use pipeline::{Boundary, Input, Job, PlannedTask, RunKey};
 use runner::Run;
 use std::time::Duration;
 use watch::Watched;
@@ -53,6 +53,7 @@ impl Holder<'_> {
                 if let Err(error) = under.run.stop(GRACE).await {
                     tracing::warn!(job.id = %job.id, %error, "a cancelled agent didn't stop");
                 }
+                self.driver.at(Boundary::AgentStopped);
                 // What can't be told now isn't waited for: nobody wants this run any more.
                 under.listener.listen(true).await;
                 Some(Done {
@@ -71,6 +72,7 @@ impl Holder<'_> {
             )),
             Watched::Ended(ended) => {
                 self.hear_out(&mut under).await?;
+                self.driver.at(Boundary::RunHeardOut);
                 self.ended(key, under, &ended).await
             }
         }

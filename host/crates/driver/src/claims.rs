@@ -3,7 +3,7 @@
 
 use crate::signal::Signal;
 use crate::{Driver, hold};
-use pipeline::JobId;
+use pipeline::{Boundary, JobId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -182,6 +182,9 @@ fn ask(driver: &Driver, look: bool) -> Ask {
 async fn claim(driver: &Arc<Driver>, ask: &Ask) -> Result<bool, store::StoreError> {
     let claimed = driver.parts.store.claim(ask).await?;
     let any = !claimed.is_empty();
+    if any {
+        driver.at(Boundary::Claimed);
+    }
     for claimed in claimed {
         let host = driver.config.host.clone();
         let hold = Hold {

@@ -1,6 +1,6 @@
 //! What a driver is told at start. It reads no environment and no file.
 
-use pipeline::{BlameRule, BreakerRule, HostId, Limits, Retention};
+use pipeline::{BlameRule, Boundaries, BreakerRule, HostId, Limits, Retention};
 use runner::RunLimits;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +49,10 @@ pub struct DriverConfig {
     pub agent_env: Vec<(String, String)>,
     /// A container or folder younger than this is never taken for an orphan.
     pub orphan_age: Duration,
+    /// Who is told how far a job has got, for tests.
+    pub boundaries: Boundaries,
+    /// How far this host's clock is ahead of the machine's, for tests.
+    pub clock_ahead: Duration,
 }
 
 /// The most that a pipeline may ask for.

@@ -2,9 +2,9 @@
 //! and that row is the commit's; a crash anywhere here is done again without a trace.
 
 use crate::hold::{Done, Holder};
-use crate::steps::{blocking, broken, contradiction};
+use crate::steps::{blocking, broken, contradiction, is_full};
 use deploy::{DeployError, Source};
-use pipeline::{FailureKind, FileEntry, Input, Job, Publication, SitePlan, StepError};
+use pipeline::{Boundary, FailureKind, FileEntry, Input, Job, Publication, SitePlan, StepError};
 use plugin_runtime::Served;
 use std::fs::File;
 use workspace::{Folder, RelativePath, TreeLimits};
@@ -53,6 +53,7 @@ impl Holder<'_> {
         plan: SitePlan,
     ) -> Result<Publication, Done> {
         let folder = self.lay_out(job, served, index, plan.clone()).await?;
+        self.driver.at(Boundary::FilesLaidOut);
         let wanted = u32::try_from(index).unwrap_or(u32::MAX);
         match self
             .driver
@@ -61,7 +62,10 @@ impl Holder<'_> {
             .reserve_slug(&self.hold, &plan.slug, wanted)
             .await
         {
-            Ok(Some(slug)) => Ok(Publication { slug, plan, folder }),
+            Ok(Some(slug)) => {
+                self.driver.at(Boundary::AddressReserved);
+                Ok(Publication { slug, plan, folder })
+            }
             // The commit that follows will find the lease gone, too.
             Ok(None) => Err(Done::broken(FailureKind::Interrupted, "the lease was lost")),
             Err(error) => {
@@ -105,6 +109,9 @@ impl Holder<'_> {
             Ok(Err(DeployError::Plan(message))) => Err(self
                 .failed(job, served, "deploy", StepError::InvalidJob(message))
                 .await),
+            Ok(Err(DeployError::Folder(error))) if is_full(&error) => {
+                Err(Done::broken(FailureKind::Engine, error.to_string()))
+            }
             Ok(Err(error)) => Err(Done::broken(FailureKind::Internal, error.to_string())),
             Err(join) => Err(Done::broken(FailureKind::Internal, join.to_string())),
         }

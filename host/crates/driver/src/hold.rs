@@ -4,7 +4,7 @@
 use crate::signal::{Signal, told};
 use crate::{Driver, now};
 use pipeline::{
-    Command, Digest, Failure, FailureKind, Input, Job, Level, LogLine, RunKey, Timestamp,
+    Boundary, Command, Digest, Failure, FailureKind, Input, Job, Level, LogLine, RunKey, Timestamp,
 };
 use std::time::{Duration, Instant};
 use store::{Change, Claimed, Committed, Hold, OnCancel};
@@ -164,9 +164,17 @@ impl Holder<'_> {
     /// the job is let go of, and the next claim gives it back as the store has it.
     async fn commit(&mut self, change: &Change) -> Option<Committed> {
         self.fence().await?;
+        let (before, after) = match change.on_cancel {
+            OnCancel::Ignore => (Boundary::BeforeCancel, Boundary::AfterCancel),
+            OnCancel::Refuse => (Boundary::BeforeCommit, Boundary::AfterCommit),
+        };
+        self.driver.at(before);
         match self.driver.parts.store.commit(&self.hold, change).await {
             Ok(Committed::LeaseLost) => None,
-            Ok(committed) => Some(committed),
+            Ok(committed) => {
+                self.driver.at(after);
+                Some(committed)
+            }
             Err(error) => {
                 tracing::warn!(job.id = %self.hold.job, %error, "a commit didn't get through");
                 None
@@ -189,6 +197,7 @@ impl Holder<'_> {
     /// Does what the state commands. None: the lease is lost.
     async fn execute(&mut self, job: &Job, command: Command) -> Option<Done> {
         self.fence().await?;
+        self.driver.at(Boundary::BeforeCommand);
         if let Command::RunAgent(key) = command {
             return self.run_agent(job, key).await;
         }
@@ -216,6 +225,7 @@ impl Holder<'_> {
             tracing::warn!(run.name = name, %error, "a run couldn't be removed");
             return;
         }
+        self.driver.at(Boundary::RunRemoved);
         let folder = crate::run_folder::RunFolder::of(&config.run_dir, key);
         let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
         if let Ok(Err(error)) = removed {

@@ -3,6 +3,7 @@
 
 use crate::output::{From, Told};
 use crate::tail::Tail;
+use pipeline::{Boundaries, Boundary};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Appended, DriverStore, Hold, Piece, StoreError};
@@ -20,6 +21,8 @@ pub(crate) struct Listener {
     told: u64,
     /// What came of the bytes that were read after that.
     news: Told,
+    /// Who is told of each piece.
+    pub(crate) boundaries: Boundaries,
 }
 
 /// How a look at the output ended.
@@ -52,6 +55,7 @@ impl Listener {
             from,
             told,
             news: Told::default(),
+            boundaries: Boundaries::default(),
         })
     }
 
@@ -97,7 +101,10 @@ impl Listener {
         let (events, logs) = (&self.news.events, &self.news.logs);
         let appended = self.store.append_output(&self.hold, &piece, events, logs);
         match appended.await {
-            Ok(Appended::Done) => self.told = piece.to,
+            Ok(Appended::Done) => {
+                self.told = piece.to;
+                self.boundaries.at(Boundary::OutputTold);
+            }
             // Done before, by an append whose answer was lost.
             Ok(Appended::Stands { at }) if at == piece.to => self.told = at,
             Ok(Appended::Stands { at }) => {

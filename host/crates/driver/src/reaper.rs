@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(60);
-
-/// Reaps at start and from time to time.
+/// Reaps at start, and as often as something can have grown old enough.
 pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         if driver.is_ready() {
@@ -20,7 +17,7 @@ pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
             }
         }
         let rest = if driver.is_ready() {
-            EVERY
+            driver.config.orphan_age
         } else {
             Duration::from_secs(1)
         };

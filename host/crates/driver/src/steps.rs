@@ -5,7 +5,7 @@ use crate::context::{WorkspaceFiles, context};
 use crate::hold::{Done, Holder};
 use crate::now;
 use pipeline::{
-    Command, Digest, FailureKind, Input, Job, Outcome, PhaseSpec, PlannedTask, PluginPin,
+    Boundary, Command, Digest, FailureKind, Input, Job, Outcome, PhaseSpec, PlannedTask, PluginPin,
     PluginReq, StepError,
 };
 use plugin_runtime::{CallContext, Served};
@@ -21,6 +21,7 @@ impl Holder<'_> {
         if let Err(done) = self.set_up(job, spec, reset).await {
             return done;
         }
+        self.driver.at(Boundary::WorkspaceReady);
         let served = match self.resolve(&spec.plugin, phase.plugin.as_ref()).await {
             Ok(served) => served,
             Err(done) => return done,
@@ -216,13 +217,20 @@ pub(crate) fn contradiction() -> Done {
 
 /// What a fault of the file system means for the job.
 pub(crate) fn broken(error: &WorkspaceError) -> Done {
-    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
     let kind = match error {
-        WorkspaceError::Io { source, .. } if full.contains(&source.kind()) => FailureKind::Engine,
+        WorkspaceError::Io { source, .. } if is_full(source) => FailureKind::Engine,
         WorkspaceError::TooLarge { .. } => FailureKind::OutOfDisk,
         _ => FailureKind::Internal,
     };
     Done::broken(kind, format!("workspace: {error}"))
+}
+
+/// A disk that is full is so for everybody, and passes.
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 /// File work, off the threads that answer events.

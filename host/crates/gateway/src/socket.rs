@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::Error;
@@ -15,7 +16,7 @@ use crate::Error;
 /// `sun_path` has 108 bytes, the closing zero included.
 pub(crate) const PATH_MAX: usize = 107;
 
-/// How long whoever may listen on a path that exists gets to take a connection.
+/// How long whoever may listen on a path that exists gets to answer.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// Who may connect, where that isn't this process's own user.
@@ -70,7 +71,8 @@ pub(crate) async fn bind(
     Ok((listener, file))
 }
 
-/// Removes a socket on which nobody answers, and nothing else.
+/// Removes a socket on which nobody answers, as a host that is gone or stands still, and nothing
+/// else.
 async fn clear(path: &Path) -> Result<(), Error> {
     let failed = |step, source| Error::Listen {
         path: path.to_owned(),
@@ -87,15 +89,17 @@ async fn clear(path: &Path) -> Result<(), Error> {
         }
         Ok(_) => {}
     }
-    match tokio::time::timeout(PROBE, UnixStream::connect(path)).await {
+    match tokio::time::timeout(PROBE, answers(path)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Ok(Err(error)) => return Err(failed("asking whether the socket is in use", error)),
-        Ok(Ok(_)) | Err(_) => {
+        Ok(Ok(true)) => {
             return Err(Error::InUse {
                 path: path.to_owned(),
             });
         }
+        // The kernel takes connections for a host that stands still, too: it says nothing.
+        Ok(Ok(false)) | Err(_) => {}
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -103,6 +107,15 @@ async fn clear(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether whoever listens there says something.
+async fn answers(path: &Path) -> io::Result<bool> {
+    let mut stream = UnixStream::connect(path).await?;
+    let mut first = [0];
+    let asked = stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").await;
+    // One that goes away meanwhile doesn't answer either.
+    Ok(asked.is_ok() && stream.read(&mut first).await.is_ok_and(|bytes| bytes > 0))
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

@@ -23,8 +23,11 @@ mod outcome;
 mod step;
 mod table;
 
+mod boundary;
+
 pub use back_off::{BackOff, BackOffs, Pauses};
 pub use blame::{Accused, BlameRule, PluginFault, blame};
+pub use boundary::{Boundaries, Boundary};
 pub use breaker::{Breaker, BreakerGate, BreakerRule};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};

@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 };
 use engine::{Engine, failed, status};
 use futures_util::StreamExt;
-use pipeline::Timestamp;
+use pipeline::{Boundaries, Boundary, Timestamp};
 use standing::Standing;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub struct DockerConfig {
     pub path_map: Vec<(PathBuf, PathBuf)>,
     /// How long `wait` bears an engine that is away before it says so.
     pub patience: Duration,
+    /// Who is told how far a start has got.
+    pub boundaries: Boundaries,
 }
 
 impl DockerConfig {
@@ -59,6 +61,7 @@ impl DockerConfig {
             installation: installation.into(),
             path_map: Vec::new(),
             patience: Duration::from_secs(60),
+            boundaries: Boundaries::default(),
         }
     }
 }
@@ -202,8 +205,11 @@ impl Runner for Docker {
             let created = client.create_container(Some(options.build()), body.clone());
             match created.await {
                 Ok(_) => {
+                    self.config.boundaries.at(Boundary::RunMade);
                     on_disk(spec, marker::set).await?;
+                    self.config.boundaries.at(Boundary::RunMarked);
                     self.begin(spec).await?;
+                    self.config.boundaries.at(Boundary::RunStarted);
                     return Ok(self.standing(spec, false));
                 }
                 Err(error) if status(&error) != Some(409) => return Err(self.refused(spec, error)),

@@ -69,12 +69,21 @@ pub enum RunnerError {
 
 impl RunnerError {
     /// What the driver makes of it.
-    pub const fn failure_kind(&self) -> FailureKind {
+    pub fn failure_kind(&self) -> FailureKind {
         match self {
             Self::MissingImage { .. } | Self::BadCommand { .. } | Self::Engine { .. } => {
                 FailureKind::Engine
             }
             Self::Vanished { .. } => FailureKind::Interrupted,
+            // A disk that is full is so for everybody, and passes.
+            Self::Io { source, .. }
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                FailureKind::Engine
+            }
             Self::BadSpec { .. } | Self::Io { .. } => FailureKind::Internal,
         }
     }
@@ -90,5 +99,20 @@ impl RunnerError {
             path,
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_passes_and_a_wrong_one_does_not() {
+        let failed = |kind: io::ErrorKind| RunnerError::io("writing", "created")(kind.into());
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert_eq!(failed(kind).failure_kind(), FailureKind::Engine);
+        }
+        let other = failed(io::ErrorKind::PermissionDenied);
+        assert_eq!(other.failure_kind(), FailureKind::Internal);
     }
 }

@@ -9,6 +9,7 @@ mod watch;
 use crate::{About, Checked, Found, Owner, Places, Run, RunSpec, Runner, RunnerError, marker};
 use async_trait::async_trait;
 use folder::{Folder, Order, Record};
+use pipeline::{Boundaries, Boundary};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::geteuid;
 use standing::Standing;
@@ -36,6 +37,8 @@ pub struct ProcessConfig {
     /// Where each run has a folder of its own, from its start until `remove`. Made if it
     /// isn't there.
     pub state: PathBuf,
+    /// Who is told how far a start has got.
+    pub boundaries: Boundaries,
 }
 
 /// Agents as processes.
@@ -75,6 +78,7 @@ impl Process {
             });
         }
         let child = self.spawn(spec, &folder)?;
+        self.config.boundaries.at(Boundary::RunStarted);
         Standing::new(folder, &spec.name, false, Some(child))
     }
 
@@ -95,7 +99,9 @@ impl Process {
             created_at: SystemTime::now().into(),
         };
         let lock = folder.make(&record, &order)?;
+        self.config.boundaries.at(Boundary::RunMade);
         marker::set(spec)?;
+        self.config.boundaries.at(Boundary::RunMarked);
         let log = File::create(folder.shim_log());
         let log = log.map_err(RunnerError::io("making", folder.shim_log()))?;
         let (program, args) = shim.split_first().ok_or_else(|| empty(SET_COMMAND))?;
@@ -138,7 +144,9 @@ impl Process {
         for entry in entries {
             let entry = entry.map_err(RunnerError::io("reading", state))?;
             let folder = Folder::at(entry.path());
-            if let Some(record) = folder.record()?
+            if folder.is_gone() {
+                folder.finish();
+            } else if let Some(record) = folder.record()?
                 && record.installation == self.config.installation
             {
                 found.push((folder, record));
@@ -207,6 +215,7 @@ impl Runner for Process {
     async fn remove(&self, name: &str) -> Result<(), RunnerError> {
         let folder = self.folder(name);
         if folder.record()?.is_none() {
+            folder.discard();
             return Ok(());
         }
         if folder.alive()? {
@@ -264,4 +273,31 @@ fn resolve(command: &[OsString], mend: &'static str) -> Result<Vec<OsString>, Ru
 
 fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a host that was killed in the middle of it leaves.
+    #[tokio::test]
+    async fn a_making_or_a_removal_that_was_cut_short_leaves_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let runner = Process::new(ProcessConfig {
+            shim: vec!["shim".into()],
+            command: vec!["agent".into()],
+            installation: "here".to_owned(),
+            state: state.path().to_owned(),
+            boundaries: Boundaries::default(),
+        });
+        let folder = runner.folder("a-run");
+        for rest in ["new", "gone"] {
+            fs::create_dir_all(folder.path().with_extension(rest).join("home")).unwrap();
+        }
+        let entries = || fs::read_dir(state.path()).unwrap().count();
+        assert!(runner.list().await.unwrap().is_empty());
+        assert_eq!(entries(), 1, "a list finishes removals: nobody else would");
+        runner.remove("a-run").await.unwrap();
+        assert_eq!(entries(), 0);
+    }
 }

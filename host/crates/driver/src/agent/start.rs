@@ -6,8 +6,8 @@ use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::output::From;
 use crate::run_folder::RunFolder;
-use crate::steps::{blocking, broken, contradiction};
-use pipeline::{FailureKind, Job, PhaseSpec, PlannedTask, RunKey};
+use crate::steps::{blocking, broken, contradiction, is_full};
+use pipeline::{Boundary, FailureKind, Job, PhaseSpec, PlannedTask, RunKey};
 use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ impl Holder<'_> {
     ) -> Result<Under, Done> {
         let (spec, task) = self.planned(job).await?;
         self.lay_ready(&folder, key, &task).await?;
+        self.driver.at(Boundary::FolderReady);
         let gate = self.open_gate(&folder, spec).await?;
         let mut run_spec = self.run_spec(job, key, spec, &task, &folder);
         if gate.is_some() {
@@ -36,6 +37,9 @@ impl Holder<'_> {
             Ok(run) => run,
             Err(error) => return Err(not_run(key, &error)),
         };
+        if run.adopted() {
+            self.driver.at(Boundary::RunAdopted);
+        }
         tracing::info!(job.id = %job.id, run.name = run_spec.name, adopted = run.adopted(), "agent runs");
         Ok(Under {
             run,
@@ -59,11 +63,16 @@ impl Holder<'_> {
             task: key.task.clone(),
         };
         let store = &self.driver.parts.store;
-        let begun = Listener::begin(store, &self.hold, name, &folder.out(), from).await;
-        begun.map_err(|error| {
-            tracing::warn!(job.id = %self.hold.job, %error, "how far output was told isn't known");
-            Done::broken(FailureKind::Interrupted, "the store was away")
-        })
+        match Listener::begin(store, &self.hold, name, &folder.out(), from).await {
+            Ok(mut listener) => {
+                listener.boundaries = self.driver.config.boundaries.clone();
+                Ok(listener)
+            }
+            Err(error) => {
+                tracing::warn!(job.id = %self.hold.job, %error, "how far output was told isn't known");
+                Err(Done::broken(FailureKind::Interrupted, "the store was away"))
+            }
+        }
     }
 
     /// The phase and the task that the cursor is in, as `prompt` planned it.
@@ -133,6 +142,15 @@ impl Holder<'_> {
         });
         match opened.await {
             Ok(run) => Ok(Some(run)),
+            // The last holder hasn't noticed yet that it is none.
+            Err(error @ gateway::Error::InUse { .. }) => Err(Done::broken(
+                FailureKind::Interrupted,
+                format!("gateway: {error}"),
+            )),
+            Err(gateway::Error::Listen { source, .. }) if is_full(&source) => Err(Done::broken(
+                FailureKind::Engine,
+                format!("gateway: {source}"),
+            )),
             Err(error) => Err(Done::broken(
                 FailureKind::Internal,
                 format!("gateway: {error}"),

@@ -57,6 +57,18 @@ async fn a_socket_of_a_host_that_is_gone_is_taken_over() {
 }
 
 #[tokio::test]
+async fn a_socket_of_a_host_that_stands_still_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_fence, fenced) = watch::channel(false);
+    let spec = spec(&folder, fenced);
+    // It takes no connection; the kernel does.
+    let _still = UnixListener::bind(&spec.socket_path).unwrap();
+    let run = some_gateway().open(spec).await.unwrap();
+    let (status, _) = ask(run.socket_path(), message()).await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "it is ours");
+}
+
+#[tokio::test]
 async fn what_is_in_use_or_no_socket_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let (_fence, fenced) = watch::channel(false);

@@ -74,6 +74,9 @@ pub(super) struct Refused {
     pub(super) reason: String,
 }
 
+/// Of the name of a folder that is being removed.
+const GONE: &str = "gone";
+
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
@@ -120,27 +123,45 @@ impl Folder {
     pub(super) fn make(&self, record: &Record, order: &Order) -> Result<File, RunnerError> {
         // What a start left that got no further than this.
         self.discard();
+        // Elsewhere first, so that it is there as a whole or not at all.
+        let half = Self(self.half());
         let make = || {
             // Others may pass through: the agent may be somebody else than the host.
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o711)
-                .create(&self.0)?;
-            fs::set_permissions(&self.0, Permissions::from_mode(0o711))?;
-            for own in [self.home(), self.tmp()] {
+                .create(&half.0)?;
+            fs::set_permissions(&half.0, Permissions::from_mode(0o711))?;
+            for own in [half.home(), half.tmp()] {
                 DirBuilder::new().mode(0o700).create(&own)?;
                 if let Some(owner) = order.owner {
                     chown(&own, Some(owner.uid), Some(owner.gid))?;
                 }
             }
-            mkfifoat(CWD, self.control(), Mode::RUSR | Mode::WUSR)?;
-            let lock = private().create(true).truncate(false).open(self.lock())?;
+            mkfifoat(CWD, half.control(), Mode::RUSR | Mode::WUSR)?;
+            let lock = private().create(true).truncate(false).open(half.lock())?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            self.write("run.json", record, false)?;
-            self.write("order.json", order, false)?;
+            half.write("run.json", record, false)?;
+            half.write("order.json", order, false)?;
+            fs::rename(&half.0, &self.0)?;
             Ok(lock)
         };
         make().map_err(RunnerError::io("making", &self.0))
+    }
+
+    /// Where it is while it is made.
+    fn half(&self) -> PathBuf {
+        self.0.with_extension("new")
+    }
+
+    /// Where it is while it is removed.
+    fn gone(&self) -> PathBuf {
+        self.0.with_extension(GONE)
+    }
+
+    /// Whether a removal was cut short here: nobody asks for it by name any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.extension().is_some_and(|it| it == GONE)
     }
 
     /// Whether a shim holds the lock, or a host that is about to hand it to one.
@@ -231,18 +252,23 @@ impl Folder {
         }
     }
 
-    /// Removes it. What can't be removed was made unreadable by the agent, and is left.
+    /// Removes it, or what a making or a removal of it left that was cut short. What can't be
+    /// removed was made unreadable by the agent, and is left.
     pub(super) fn discard(&self) {
-        // First, so that no list shows half a folder.
-        let gone =
-            fs::remove_file(self.0.join("run.json")).and_then(|()| fs::remove_dir_all(&self.0));
-        let gone = gone.or_else(|_| fs::remove_dir_all(&self.0));
-        if let Err(error) = gone
-            && error.kind() != ErrorKind::NotFound
-        {
-            let path = self.0.display();
-            tracing::warn!(run.folder = %path, %error, "a run's folder stays behind");
+        // Moved first, so that no list shows half a folder, and the next one finds its rest.
+        let moved = fs::rename(&self.0, self.gone());
+        for rest in [self.gone(), self.half()] {
+            remove(&rest);
         }
+        if moved.is_err() {
+            // Not there; or another rest stood in the way.
+            remove(&self.0);
+        }
+    }
+
+    /// Removes the rest of one that is gone.
+    pub(super) fn finish(&self) {
+        remove(&self.0);
     }
 
     fn read<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, RunnerError> {
@@ -271,6 +297,14 @@ impl Folder {
             File::open(&self.0)?.sync_all()?;
         }
         Ok(())
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path)
+        && error.kind() != ErrorKind::NotFound
+    {
+        tracing::warn!(run.folder = %path.display(), %error, "a run's folder stays behind");
     }
 }
 

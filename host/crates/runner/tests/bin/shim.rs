@@ -54,6 +54,7 @@ fn host(plan: Plan) {
                 command: plan.command.into_iter().map(OsString::from).collect(),
                 installation: plan.installation,
                 state: plan.state,
+                boundaries: pipeline::Boundaries::default(),
             })),
         };
         let mut run = runner.start(&plan.spec).await.unwrap();

@@ -109,6 +109,7 @@ impl Stage {
                 command: command.iter().map(OsString::from).collect(),
                 installation: installation.to_owned(),
                 state: self.path("state"),
+                boundaries: pipeline::Boundaries::default(),
             })),
         }
     }
