@@ -78,7 +78,7 @@ function stop({ name, status, runs }) {
 /** One line on what a job does or why it doesn't; null when the status says it all. */
 export function saying(job) {
   if (job.cancel_requested && job.status === "running") return "Stopping, as asked";
-  if (job.status === "waiting") return waiting(job.wait);
+  if (job.status === "waiting" || (job.status === "queued" && job.wait)) return waiting(job.wait);
   if (job.status === "running" && job.phase) {
     const attempt = job.attempt > 1 ? `, attempt ${job.attempt}` : "";
     return job.stage === "deploy" ? "deploy" : `${job.phase}: ${job.stage ?? "starting"}${attempt}`;
@@ -89,7 +89,7 @@ export function saying(job) {
 
 function waiting(wait) {
   if (!wait) return "Waiting";
-  return [`Waiting: ${wait.reason}`, wait.until && [", goes on ", when(wait.until)]];
+  return [`Waiting: ${wait.message || wait.reason}`, wait.until && [", goes on ", when(wait.until)]];
 }
 
 /** The button that opens a site in a tab of its own. */

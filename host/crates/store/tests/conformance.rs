@@ -17,6 +17,8 @@ mod commits;
 mod events;
 #[path = "conformance/lines.rs"]
 mod lines;
+#[path = "conformance/model.rs"]
+mod model;
 #[path = "conformance/outputs.rs"]
 mod outputs;
 #[path = "conformance/people.rs"]
@@ -117,6 +119,8 @@ both! {
         a_pipelines_file_says_its_limit
         unique_keeps_replaces_or_refuses
         unique_at_once_takes_in_one;
+    model:
+        random_sequences_do_what_the_model_says;
     outputs:
         a_piece_is_told_once
         a_piece_under_an_old_lease_changes_nothing
