@@ -11,7 +11,12 @@ use std::ffi::OsString;
 use std::io::{self, PipeReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// Between two tries to write on a full disk, and how many there are: ten minutes of them.
+const PAUSE: Duration = Duration::from_millis(200);
+const TRIES: u32 = 3_000;
 
 /// What the host's hidden subcommand calls, before it starts anything else. `args` is the
 /// run's folder; standard input is its lock, held.
@@ -67,13 +72,35 @@ fn own(folder: &Folder) -> io::Result<()> {
     proc::kill_descendants();
     let mut watched = watched?;
     watched.drain();
-    folder.put_exit(&Exit {
+    let exit = Exit {
         code: Some(watched.code),
         timed_out: watched.timed_out,
         refused: None,
         started_at,
         finished_at,
-    })
+    };
+    once_there_is_room(|| folder.put_exit(&exit), || thread::sleep(PAUSE))
+}
+
+/// An end that isn't written down is taken for none, and the agent runs again: a disk that is
+/// full is waited for.
+fn once_there_is_room(
+    mut write: impl FnMut() -> io::Result<()>,
+    mut pause: impl FnMut(),
+) -> io::Result<()> {
+    let is_full = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    };
+    for _ in 0..TRIES {
+        match write() {
+            Err(error) if is_full(&error) => pause(),
+            done => return done,
+        }
+    }
+    write()
 }
 
 /// Starts the agent in a process group of its own; the answer has its output's other end.
@@ -137,4 +164,26 @@ fn limited(command: &mut Command, file_bytes: u64) -> io::Result<Child> {
 
 fn now() -> Timestamp {
     SystemTime::now().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_written_down_once_the_disk_has_room_again() {
+        let (mut left, mut pauses) = (3, 0);
+        let write = || {
+            left -= 1;
+            match left {
+                0 => Ok(()),
+                _ => Err(io::ErrorKind::StorageFull.into()),
+            }
+        };
+        once_there_is_room(write, || pauses += 1).unwrap();
+        assert_eq!(pauses, 2);
+        let other = || Err(io::ErrorKind::PermissionDenied.into());
+        let refused = once_there_is_room(other, || panic!("it isn't waited for"));
+        assert!(refused.is_err());
+    }
 }
