@@ -5,6 +5,7 @@ use crate::signal::Signal;
 use crate::{Driver, hold};
 use pipeline::{Boundary, JobId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use store::{Ask, Hold, TakeOver, Wake};
@@ -17,6 +18,8 @@ pub(crate) struct Slots {
     most: usize,
     held: Mutex<HashMap<JobId, (Hold, watch::Sender<Signal>)>>,
     freed: Notify,
+    /// Whether a job was let go of that is still this host's by the store.
+    let_go: AtomicBool,
 }
 
 impl Slots {
@@ -25,6 +28,7 @@ impl Slots {
             most,
             held: Mutex::default(),
             freed: Notify::new(),
+            let_go: AtomicBool::new(false),
         }
     }
 
@@ -82,6 +86,12 @@ impl Slots {
         });
     }
 
+    /// Has the next claim take back what this host let go of.
+    pub(crate) fn let_go(&self) {
+        self.let_go.store(true, Ordering::Relaxed);
+        self.freed.notify_one();
+    }
+
     /// Tells the holder under just this lease that it is lost.
     pub(crate) fn lose(&self, hold: &Hold) {
         if let Some((now, sender)) = self.held().get(&hold.job)
@@ -111,6 +121,9 @@ fn raise(sender: &watch::Sender<Signal>, signal: Signal) {
 /// for what is ready.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The longest time without such a look, whatever the store says.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(30);
+
 /// Where somebody else is about to take what is there.
 const A_MOMENT: Duration = Duration::from_millis(50);
 
@@ -120,42 +133,74 @@ pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
     let mut wakes = driver.parts.store.wakes();
     let mut pause = Duration::ZERO;
     let mut looked: Option<Instant> = None;
+    let mut woken = true;
     while !shutdown.is_cancelled() {
         let mut rest = jittered(driver.config.poll);
         if driver.slots.free() > 0 && driver.fence.holds(Instant::now()) {
-            let look = looked.is_none_or(|at| at.elapsed() >= LOOK);
-            match turn(driver, look).await {
-                Ok(idle) => {
+            let within = |time| looked.is_some_and(|at| at.elapsed() < time);
+            let let_go = driver.slots.let_go.swap(false, Ordering::Relaxed);
+            // Woken by the clock alone it asks the cheap question first.
+            let asks_first = !woken && !let_go && within(LOOK_AT_LEAST);
+            let look = !woken || let_go || !within(LOOK);
+            match turn(driver, asks_first, look).await {
+                Ok(turn) => {
                     pause = Duration::ZERO;
-                    // What a claim without a look may have left is looked at next time.
-                    looked = if look { Some(Instant::now()) } else { looked };
-                    rest = rest.min(idle.unwrap_or(rest));
+                    if turn.looked {
+                        looked = Some(Instant::now());
+                    }
+                    rest = rest.min(turn.idle.unwrap_or(rest));
                 }
                 Err(error) => {
+                    driver.slots.let_go.fetch_or(let_go, Ordering::Relaxed);
                     pause = (pause * 2).clamp(Duration::from_millis(100), driver.config.poll);
                     tracing::warn!(%error, retry_ms = pause.as_millis(), "jobs couldn't be claimed");
                     rest = pause;
                 }
             }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = driver.slots.freed.notified() => {}
-            () = tokio::time::sleep(rest) => {}
-            () = ready(&mut wakes, driver) => {}
-            () = opened(driver) => {}
-        }
+        woken = tokio::select! {
+            () = shutdown.cancelled() => false,
+            () = driver.slots.freed.notified() => true,
+            () = tokio::time::sleep(rest) => false,
+            () = ready(&mut wakes, driver) => true,
+            () = opened(driver) => true,
+        };
     }
 }
 
-/// Takes what is there, and says for how long there will be nothing more, where that is known.
-async fn turn(driver: &Arc<Driver>, look: bool) -> Result<Option<Duration>, store::StoreError> {
+/// What came of a look at the queue.
+struct Turn {
+    /// Whether it saw also what is due or was left.
+    looked: bool,
+    /// For how long there will be nothing more; none where nobody knows.
+    idle: Option<Duration>,
+}
+
+/// Takes what is there.
+async fn turn(
+    driver: &Arc<Driver>,
+    asks_first: bool,
+    look: bool,
+) -> Result<Turn, store::StoreError> {
+    let store = &driver.parts.store;
+    if asks_first {
+        let idle = store.idle_for(&ask(driver, true)).await?;
+        if idle != Some(Duration::ZERO) {
+            let looked = false;
+            return Ok(Turn { looked, idle });
+        }
+    }
+    let mut turn = Turn {
+        looked: look,
+        idle: None,
+    };
     if claim(driver, &ask(driver, look)).await? && driver.slots.free() == 0 {
         // A slot that comes free wakes.
-        return Ok(None);
+        return Ok(turn);
     }
-    let idle = driver.parts.store.idle_for(&ask(driver, true)).await?;
-    Ok(idle.map(|idle| idle.max(A_MOMENT)))
+    let idle = store.idle_for(&ask(driver, true)).await?;
+    turn.idle = idle.map(|idle| idle.max(A_MOMENT));
+    Ok(turn)
 }
 
 fn ask(driver: &Driver, look: bool) -> Ask {
@@ -198,12 +243,12 @@ async fn claim(driver: &Arc<Driver>, ask: &Ask) -> Result<bool, store::StoreErro
         let driver = Arc::clone(driver);
         let tracker = driver.tasks.clone();
         tracker.spawn(async move {
-            let leave = Leave {
+            let mut leave = Leave {
                 driver: &driver,
                 hold,
+                rests: false,
             };
-            hold::run(&driver, claimed, signal).await;
-            drop(leave);
+            leave.rests = hold::run(&driver, claimed, signal).await;
         });
     }
     Ok(any)
@@ -213,11 +258,17 @@ async fn claim(driver: &Arc<Driver>, ask: &Ask) -> Result<bool, store::StoreErro
 struct Leave<'a> {
     driver: &'a Driver,
     hold: Hold,
+    rests: bool,
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.driver.slots.leave(&self.hold);
+        let slots = &self.driver.slots;
+        slots.leave(&self.hold);
+        // Only now: what this host holds isn't taken back.
+        if !self.rests {
+            slots.let_go();
+        }
     }
 }
 

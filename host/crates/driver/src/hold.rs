@@ -49,8 +49,12 @@ pub(crate) struct Holder<'a> {
     pub(crate) owner: Owner,
 }
 
-/// Works on a job until it rests, or is lost.
-pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiver<Signal>) {
+/// Works on a job until it rests, or is lost; whether it rests.
+pub(crate) async fn run(
+    driver: &Driver,
+    claimed: Claimed,
+    signal: watch::Receiver<Signal>,
+) -> bool {
     let Claimed {
         mut job,
         lease,
@@ -83,7 +87,7 @@ pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiv
             if let Some(until) = job.wait.as_ref().and_then(|wait| wait.until) {
                 driver.slots.ask_after(until.since(now()) + A_MOMENT);
             }
-            return;
+            return true;
         };
         match holder.execute(&job, command).await {
             Some(result) => done = result,
@@ -91,6 +95,7 @@ pub(crate) async fn run(driver: &Driver, claimed: Claimed, signal: watch::Receiv
         }
     }
     tracing::warn!(job.id = %job_id, lease = lease.0, "job let go of, for its next holder");
+    false
 }
 
 impl Holder<'_> {
