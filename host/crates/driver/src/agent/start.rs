@@ -6,13 +6,14 @@ use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::output::From;
 use crate::run_folder::RunFolder;
+use crate::signal::Signal;
 use crate::steps::{blocking, broken, contradiction, is_full};
 use pipeline::{Boundary, FailureKind, Job, PhaseSpec, PlannedTask, RunKey};
 use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Beyond the agent's own time limit, before the runner steps in.
 const BACKSTOP: Duration = Duration::from_secs(15);
@@ -21,6 +22,9 @@ impl Holder<'_> {
     pub(super) async fn start(&self, job: &Job, key: &RunKey) -> Result<Under, Done> {
         let (spec, task) = self.planned(job).await?;
         let config = &self.driver.config;
+        // A host may stand still anywhere, and go on when the run has ended and its folder with
+        // the marker is gone: it would make both again.
+        self.still_holds()?;
         let folder = RunFolder::of(&config.run_dir, key);
         self.lay_ready(&folder, key, &task).await?;
         self.driver.at(Boundary::FolderReady);
@@ -30,6 +34,7 @@ impl Holder<'_> {
             self.add_model(&mut run_spec, &folder)?;
         }
         let listener = self.listener(key, &run_spec.name, &folder).await?;
+        self.still_holds()?;
         let run = match self.driver.parts.runner.start(&run_spec).await {
             Ok(run) => run,
             Err(error) => return Err(not_run(key, &error)),
@@ -45,6 +50,15 @@ impl Holder<'_> {
             task,
             folder,
         })
+    }
+
+    /// The commit that follows finds out whether the lease is lost.
+    fn still_holds(&self) -> Result<(), Done> {
+        let lost = *self.signal.borrow() == Signal::Lost;
+        if lost || !self.driver.fence.holds(Instant::now()) {
+            return Err(Done::broken(FailureKind::Interrupted, "the lease was lost"));
+        }
+        Ok(())
     }
 
     async fn listener(
