@@ -221,6 +221,44 @@ async fn killed_at_every_boundary_of_a_start_in_docker() {
     }
 }
 
+/// A host stands still between a commit and its command, or in the middle of a start, until
+/// another has done all of the job. Then it goes on, and starts nothing again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_wakes_after_its_lease_starts_no_agent_again() {
+    let test = "a_host_that_wakes_after_its_lease_starts_no_agent_again";
+    let Some(parts) = Parts::of(test, &[Part::Postgres]) else {
+        return;
+    };
+    let database = Database::new(parts).await;
+    let (agents, shared) = (agents(), Shared::new());
+    let setup = shared
+        .setup(setup(&agents))
+        .set("DATABASE_URL", database.url())
+        .set("LEASE_SECONDS", "3")
+        .set("POLL_INTERVAL", "200");
+    let mut sleeper = Host::start(setup.clone()).await;
+    sleeper.kill().await;
+    let mut heir = sleeper.beside(setup).await;
+    heir.kill().await;
+    // The second command is the first run of an agent.
+    for point in ["before-command:2", "folder-ready"] {
+        sleeper.set("GANTRY_STOP_AT", Some(point));
+        sleeper.restart().await;
+        let id = submit(&sleeper, point).await.unwrap();
+        sleeper.said("as GANTRY_…_AT asks").await;
+        heir.restart().await;
+        heir.client().succeeded(&id).await;
+        nothing_left(point, || shared.run_folders()).await;
+        sleeper.pause(false);
+        sleeper.said("let go of, for its next holder").await;
+        // What it might have started has written so by the time that it is reaped.
+        nothing_left(point, || shared.run_folders()).await;
+        is_whole(&heir, &id, point, agents.book()).await;
+        sleeper.terminate().await;
+        heir.terminate().await;
+    }
+}
+
 /// All but those that need something else to happen.
 fn of_a_job() -> impl Iterator<Item = Boundary> {
     let all = Boundary::ALL.iter().copied();

@@ -41,7 +41,6 @@ async fn beat(driver: &Driver) -> Result<(), String> {
         Ok(beats) => beats.map_err(|error| error.to_string())?,
         Err(_) => return Err(format!("no answer within {} ms", limit.as_millis())),
     };
-    driver.fence.confirm(sent);
     let kept: HashMap<_, _> = beats
         .iter()
         .map(|beat| (&beat.hold, beat.cancel_requested))
@@ -53,5 +52,7 @@ async fn beat(driver: &Driver) -> Result<(), String> {
             Some(false) => {}
         }
     }
+    // Last: who looks at the fence after a long pause must find what is lost lost.
+    driver.fence.confirm(sent);
     Ok(())
 }

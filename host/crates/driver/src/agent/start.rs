@@ -6,13 +6,14 @@ use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::output::From;
 use crate::run_folder::RunFolder;
+use crate::signal::Signal;
 use crate::steps::{blocking, broken, contradiction, is_full};
 use pipeline::{Boundary, FailureKind, Job, PhaseSpec, PlannedTask, RunKey};
 use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Beyond the agent's own time limit, before the runner steps in.
 const BACKSTOP: Duration = Duration::from_secs(15);
@@ -25,6 +26,9 @@ impl Holder<'_> {
         folder: RunFolder,
     ) -> Result<Under, Done> {
         let (spec, task) = self.planned(job).await?;
+        // A host may stand still anywhere, and go on when the run has ended and its folder with
+        // the marker is gone: it would make both again.
+        self.still_holds()?;
         self.lay_ready(&folder, key, &task).await?;
         self.driver.at(Boundary::FolderReady);
         let gate = self.open_gate(&folder, spec).await?;
@@ -33,6 +37,7 @@ impl Holder<'_> {
             self.add_model(&mut run_spec, &folder)?;
         }
         let listener = self.listener(key, &run_spec.name, &folder).await?;
+        self.still_holds()?;
         let run = match self.driver.parts.runner.start(&run_spec).await {
             Ok(run) => run,
             Err(error) => return Err(not_run(key, &error)),
@@ -49,6 +54,15 @@ impl Holder<'_> {
             folder,
             probe: false,
         })
+    }
+
+    /// The commit that follows finds out whether the lease is lost.
+    fn still_holds(&self) -> Result<(), Done> {
+        let lost = *self.signal.borrow() == Signal::Lost;
+        if lost || !self.driver.fence.holds(Instant::now()) {
+            return Err(Done::broken(FailureKind::Interrupted, "the lease was lost"));
+        }
+        Ok(())
     }
 
     async fn listener(
