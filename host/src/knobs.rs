@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A container or folder younger than this is never taken for an orphan.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
+/// Far longer than a signal takes to reach every thread.
+const UNTIL_IT_STOPS: Duration = Duration::from_millis(100);
+
 /// What tests ask for.
 #[derive(Clone, Debug)]
 pub(crate) struct Knobs {
@@ -63,6 +66,9 @@ impl Knobs {
                 if point.boundary == boundary && left.fetch_sub(1, Ordering::SeqCst) == 1 {
                     tracing::warn!(%boundary, nth = point.nth, ?signal, "as GANTRY_…_AT asks");
                     let _ = kill_process(getpid(), *signal);
+                    // The signal is the process's: this thread could go on for a moment, past the
+                    // boundary. It is stopped while it sleeps.
+                    std::thread::sleep(UNTIL_IT_STOPS);
                 }
             }
         })

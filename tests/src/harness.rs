@@ -35,6 +35,7 @@ mod said;
 mod seats;
 mod shared;
 mod timeline;
+mod wire;
 
 pub use agents::{Agents, Held};
 pub use browser::{Played, play};
@@ -50,3 +51,12 @@ pub use processes::Process;
 pub use said::Said;
 pub use shared::Shared;
 pub use timeline::Timeline;
+pub use wire::Wire;
+
+/// A time that no test lives to see, as a job's `run_at` takes it.
+#[must_use]
+pub fn in_a_year() -> String {
+    let then = time::OffsetDateTime::now_utc() + time::Duration::days(365);
+    let text = then.format(&time::format_description::well_known::Rfc3339);
+    text.expect("a year of four digits")
+}

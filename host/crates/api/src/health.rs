@@ -33,6 +33,10 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Response,
         Ok(Err(error)) => return unready("store", error.to_string()),
         Ok(Ok(())) => {}
     }
+    if !shared.store.hears() {
+        let why = "wake-ups of other hosts don't arrive, so it polls";
+        return unready("listener", why.to_owned());
+    }
     match (shared.config.ready)() {
         Err(why) => unready("host", why),
         Ok(()) if shared.stopping.is_cancelled() => unready("host", "it shuts down".to_owned()),
@@ -46,6 +50,13 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Respons
     for (status, jobs) in shared.store.counts().await? {
         text.line("gantry_jobs", &[("status", status.word())], jobs);
     }
+    text.head(
+        "gantry_wake_ups_heard",
+        "gauge",
+        "Whether wake-ups of other hosts arrive at this one; where they don't, it polls",
+    );
+    let heard = u64::from(shared.store.hears());
+    text.line("gantry_wake_ups_heard", &[], heard);
     let hosts = shared.store.hosts().await?;
     of_hosts(&mut text, &hosts);
     text.head(
@@ -130,6 +141,9 @@ impl Text {
             .iter()
             .map(|(name, value)| format!("{name}=\"{}\"", quoted(value)))
             .collect();
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+        let _ = match labels.as_slice() {
+            [] => writeln!(self.0, "{name} {value}"),
+            labels => writeln!(self.0, "{name}{{{}}} {value}", labels.join(",")),
+        };
     }
 }

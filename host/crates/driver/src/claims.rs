@@ -1,121 +1,14 @@
-//! Taking jobs: how many at once, when to ask, and who is told what while they run.
-//! How a job goes on is `hold`'s matter.
+//! Taking jobs: when to ask, and who is told what while they run. How many there may be is
+//! `slots`' matter, how a job goes on `hold`'s.
 
 use crate::signal::Signal;
-use crate::{Driver, hold};
-use pipeline::{Boundary, JobId};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::{Driver, follow, hold};
+use pipeline::Boundary;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Ask, Hold, TakeOver, Wake};
-use tokio::sync::{Notify, broadcast, watch};
+use store::{Ask, Change, Claimed, Hold, TakeOver, Taker, Wake};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-
-/// The jobs that this host holds, and the gate of `MAX_CONCURRENT`.
-#[derive(Debug)]
-pub(crate) struct Slots {
-    most: usize,
-    held: Mutex<HashMap<JobId, (Hold, watch::Sender<Signal>)>>,
-    freed: Notify,
-    /// Whether a job was let go of that is still this host's by the store.
-    let_go: AtomicBool,
-}
-
-impl Slots {
-    pub(crate) fn new(most: usize) -> Self {
-        Self {
-            most,
-            held: Mutex::default(),
-            freed: Notify::new(),
-            let_go: AtomicBool::new(false),
-        }
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<JobId, (Hold, watch::Sender<Signal>)>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn free(&self) -> usize {
-        self.most.saturating_sub(self.held().len())
-    }
-
-    pub(crate) fn holds(&self) -> Vec<Hold> {
-        self.held().values().map(|(hold, _)| hold.clone()).collect()
-    }
-
-    /// Takes a slot. None where this host holds the job already under a newer lease.
-    fn take(&self, hold: &Hold) -> Option<watch::Receiver<Signal>> {
-        let mut held = self.held();
-        if let Some((older, signal)) = held.get(&hold.job) {
-            if older.lease >= hold.lease {
-                return None;
-            }
-            raise(signal, Signal::Lost);
-        }
-        let (sender, receiver) = watch::channel(Signal::Go);
-        held.insert(hold.job, (hold.clone(), sender));
-        Some(receiver)
-    }
-
-    fn leave(&self, hold: &Hold) {
-        let mut held = self.held();
-        if held.get(&hold.job).is_some_and(|(now, _)| now == hold) {
-            held.remove(&hold.job);
-        }
-        drop(held);
-        self.freed.notify_one();
-    }
-
-    /// Tells the holder of a job, under whichever lease.
-    pub(crate) fn tell(&self, job: JobId, signal: Signal) {
-        if let Some((_, sender)) = self.held().get(&job) {
-            raise(sender, signal);
-        }
-    }
-
-    /// Asks for jobs again once this one's pause has passed, rather than at the next poll. A
-    /// hint: another host may have taken it by then.
-    pub(crate) fn ask_after(self: &Arc<Self>, pause: Duration) {
-        let slots = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            if let Some(slots) = slots.upgrade() {
-                slots.freed.notify_one();
-            }
-        });
-    }
-
-    /// Has the next claim take back what this host let go of.
-    pub(crate) fn let_go(&self) {
-        self.let_go.store(true, Ordering::Relaxed);
-        self.freed.notify_one();
-    }
-
-    /// Tells the holder under just this lease that it is lost.
-    pub(crate) fn lose(&self, hold: &Hold) {
-        if let Some((now, sender)) = self.held().get(&hold.job)
-            && now == hold
-        {
-            raise(sender, Signal::Lost);
-        }
-    }
-
-    /// Tells everybody to give back.
-    pub(crate) fn drain(&self) {
-        for (_, sender) in self.held().values() {
-            raise(sender, Signal::GiveBack);
-        }
-    }
-}
-
-fn raise(sender: &watch::Sender<Signal>, signal: Signal) {
-    sender.send_if_modified(|now| {
-        let heavier = signal > *now;
-        *now = signal.max(*now);
-        heavier
-    });
-}
 
 /// Between two looks at what has become due or was left by others; a claim in between asks only
 /// for what is ready.
@@ -124,6 +17,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The longest time without such a look, whatever the store says.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(30);
 
+/// Between two questions at most while wake-ups of other hosts don't arrive.
+const DEAF_POLL: Duration = Duration::from_secs(1);
+
 /// Where somebody else is about to take what is there.
 const A_MOMENT: Duration = Duration::from_millis(50);
 
@@ -131,14 +27,24 @@ const A_MOMENT: Duration = Duration::from_millis(50);
 pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
     // Registered before the first question, so that no wake-up is lost in between.
     let mut wakes = driver.parts.store.wakes();
+    // It stands by for as long as this runs.
+    let stands_by = Arc::new(StandBy {
+        driver: Arc::clone(driver),
+        shutdown: shutdown.clone(),
+    });
+    let stands_by: Arc<dyn Taker> = stands_by;
+    driver.parts.store.stand_by(Arc::downgrade(&stands_by));
     let mut pause = Duration::ZERO;
     let mut looked: Option<Instant> = None;
     let mut woken = true;
     while !shutdown.is_cancelled() {
-        let mut rest = jittered(driver.config.poll);
+        let mut rest = jittered(match driver.parts.store.hears() {
+            true => driver.config.poll,
+            false => driver.config.poll.min(DEAF_POLL),
+        });
         if driver.slots.free() > 0 && driver.fence.holds(Instant::now()) {
             let within = |time| looked.is_some_and(|at| at.elapsed() < time);
-            let let_go = driver.slots.let_go.swap(false, Ordering::Relaxed);
+            let let_go = driver.slots.take_let_go();
             // Woken by the clock alone it asks the cheap question first.
             let asks_first = !woken && !let_go && within(LOOK_AT_LEAST);
             let look = !woken || let_go || !within(LOOK);
@@ -151,7 +57,9 @@ pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
                     rest = rest.min(turn.idle.unwrap_or(rest));
                 }
                 Err(error) => {
-                    driver.slots.let_go.fetch_or(let_go, Ordering::Relaxed);
+                    if let_go {
+                        driver.slots.let_go();
+                    }
                     pause = (pause * 2).clamp(Duration::from_millis(100), driver.config.poll);
                     tracing::warn!(%error, retry_ms = pause.as_millis(), "jobs couldn't be claimed");
                     rest = pause;
@@ -160,7 +68,7 @@ pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
         }
         woken = tokio::select! {
             () = shutdown.cancelled() => false,
-            () = driver.slots.freed.notified() => true,
+            () = driver.slots.freed() => true,
             () = tokio::time::sleep(rest) => false,
             () = ready(&mut wakes, driver) => true,
             () = opened(driver) => true,
@@ -194,7 +102,7 @@ async fn turn(
         looked: look,
         idle: None,
     };
-    if claim(driver, &ask(driver, look)).await? && driver.slots.free() == 0 {
+    if claim(driver, look).await? && driver.slots.free() == 0 {
         // A slot that comes free wakes.
         return Ok(turn);
     }
@@ -216,18 +124,98 @@ fn ask(driver: &Driver, look: bool) -> Ask {
         roots: driver.roots(),
         engines: driver.parts.runner.engine().into_iter().collect(),
         look,
-        limit: u32::try_from(driver.slots.free()).unwrap_or(u32::MAX),
+        limit: 0,
         lease_time: driver.config.lease_time,
-        held: driver.slots.holds(),
+        held: match look {
+            true => driver.slots.holds(),
+            false => Vec::new(),
+        },
         take_over,
     }
 }
 
 /// Whether at least one job was claimed.
-async fn claim(driver: &Arc<Driver>, ask: &Ask) -> Result<bool, store::StoreError> {
-    let claimed = driver.parts.store.claim(ask).await?;
+async fn claim(driver: &Arc<Driver>, look: bool) -> Result<bool, store::StoreError> {
+    let room = Room::keep(driver, usize::MAX);
+    let ask = Ask {
+        limit: room.limit(),
+        ..ask(driver, look)
+    };
+    let begin = |claimed: &Claimed| Some(follow::begun(driver, claimed));
+    let claimed = driver.parts.store.claim_and_begin(&ask, &begin).await?;
     let any = !claimed.is_empty();
-    if any {
+    hold_all(driver, claimed);
+    Ok(any)
+}
+
+/// Room that is kept while the store is asked, and given back however that ends.
+struct Room<'a> {
+    driver: &'a Driver,
+    jobs: usize,
+}
+
+impl<'a> Room<'a> {
+    fn keep(driver: &'a Driver, most: usize) -> Self {
+        let jobs = driver.slots.reserve(most);
+        Self { driver, jobs }
+    }
+
+    fn limit(&self) -> u32 {
+        u32::try_from(self.jobs).unwrap_or(u32::MAX)
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.driver.slots.release(self.jobs);
+    }
+}
+
+/// Takes what jobs of this process are given to this host by the transaction that brings them.
+struct StandBy {
+    driver: Arc<Driver>,
+    shutdown: CancellationToken,
+}
+
+impl Taker for StandBy {
+    fn reserve(&self, most: usize) -> Option<Ask> {
+        let driver = &self.driver;
+        if self.shutdown.is_cancelled() || !driver.fence.holds(Instant::now()) {
+            return None;
+        }
+        match driver.slots.reserve(most) {
+            0 => None,
+            jobs => Some(Ask {
+                limit: u32::try_from(jobs).unwrap_or(u32::MAX),
+                ..ask(driver, false)
+            }),
+        }
+    }
+
+    fn begin(&self, claimed: &Claimed) -> Option<Change> {
+        Some(follow::begun(&self.driver, claimed))
+    }
+
+    fn given(&self, asked: u32, claimed: Option<Vec<Claimed>>) {
+        let slots = &self.driver.slots;
+        let room = usize::try_from(asked).unwrap_or(usize::MAX);
+        let used = claimed.as_ref().map_or(0, Vec::len);
+        match claimed {
+            Some(claimed) => hold_all(&self.driver, claimed),
+            // It may have been given some: the next claim takes them back.
+            None => slots.let_go(),
+        }
+        slots.release(room);
+        if used < room {
+            // Nobody else could use it meanwhile.
+            slots.ask_again();
+        }
+    }
+}
+
+/// Works on jobs that are this host's now, each in a task of its own.
+fn hold_all(driver: &Arc<Driver>, claimed: Vec<Claimed>) {
+    if !claimed.is_empty() {
         driver.at(Boundary::Claimed);
     }
     for claimed in claimed {
@@ -251,7 +239,6 @@ async fn claim(driver: &Arc<Driver>, ask: &Ask) -> Result<bool, store::StoreErro
             leave.rests = hold::run(&driver, claimed, signal).await;
         });
     }
-    Ok(any)
 }
 
 /// Leaves the slot however the job's task ends, a panic included.
@@ -276,7 +263,8 @@ impl Drop for Leave<'_> {
 async fn ready(wakes: &mut broadcast::Receiver<Wake>, driver: &Driver) {
     loop {
         match wakes.recv().await {
-            Ok(Wake::Ready) => return,
+            // Deaf from now on: the next rest is a shorter one.
+            Ok(Wake::Ready | Wake::Deaf) => return,
             Ok(Wake::Cancel(job)) => driver.slots.tell(job, Signal::Cancel),
             Ok(_) => {}
             // Too many to count: there may be work, and heartbeats tell of cancels.
@@ -301,48 +289,4 @@ fn jittered(poll: Duration) -> Duration {
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.subsec_nanos());
     poll.mul_f64(0.75 + f64::from(nanos % 1_000) / 4_000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pipeline::{HostId, Lease};
-
-    fn hold(lease: i64) -> Hold {
-        let job = "018f0000-0000-7000-8000-000000000001".parse().unwrap();
-        Hold {
-            job,
-            lease: Lease(lease),
-            host: HostId("h".into()),
-        }
-    }
-
-    #[test]
-    fn a_newer_lease_of_the_same_job_tells_the_older_holder_that_it_lost() {
-        let slots = Slots::new(2);
-        let older = slots.take(&hold(1)).unwrap();
-        assert!(slots.take(&hold(1)).is_none());
-        let newer = slots.take(&hold(2)).unwrap();
-        assert_eq!(
-            (*older.borrow(), *newer.borrow()),
-            (Signal::Lost, Signal::Go)
-        );
-        slots.leave(&hold(1));
-        assert_eq!(
-            slots.free(),
-            1,
-            "the older one leaves nothing that is the newer one's"
-        );
-        slots.leave(&hold(2));
-        assert_eq!(slots.free(), 2);
-    }
-
-    #[test]
-    fn a_heavier_signal_stays() {
-        let slots = Slots::new(1);
-        let signal = slots.take(&hold(1)).unwrap();
-        slots.tell(hold(1).job, Signal::Cancel);
-        slots.drain();
-        assert_eq!(*signal.borrow(), Signal::Cancel);
-    }
 }

@@ -1,4 +1,5 @@
-//! Keeping leases up: one heartbeat for all that this host holds, three in a lease time.
+//! Keeping leases up: one heartbeat for all that this host holds, three in a lease time;
+//! two while it holds nothing.
 //! It takes no jobs.
 
 use crate::Driver;
@@ -10,8 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Beats until the driver ends. On shutdown it goes on while jobs are given back.
 pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
-    let every = driver.config.lease_time / 3;
     loop {
+        // A host that holds nothing has nothing to lose but its turn.
+        let every = match driver.slots.holds().is_empty() {
+            true => driver.config.lease_time / 2,
+            false => driver.config.lease_time / 3,
+        };
         let pause = match beat(&driver).await {
             Ok(()) => every,
             Err(error) => {

@@ -1,6 +1,7 @@
 //! One job while this host holds it: step, commit, execute, repeat. What each command does is
 //! in `steps`, `deploying` and `agent`; nothing is executed here before it is committed.
 
+use crate::follow::{follow, own};
 use crate::signal::{Signal, told};
 use crate::{Driver, now};
 use pipeline::{
@@ -59,6 +60,7 @@ pub(crate) async fn run(
         mut job,
         lease,
         rescued,
+        begun,
         ..
     } = claimed;
     let hold = Hold {
@@ -70,8 +72,7 @@ pub(crate) async fn run(
     let job_id = job.id;
     let (owner, give) = driver.config.owners.of(job.number);
     let workspace = driver.parts.root.workspace(job.id, give);
-    job.root = Some(driver.parts.root.id().clone());
-    job.engine = driver.parts.runner.engine();
+    own(driver, &mut job);
     let mut holder = Holder {
         driver,
         hold,
@@ -79,9 +80,14 @@ pub(crate) async fn run(
         workspace,
         owner,
     };
-    let mut done = Done::of(Input::Claimed { rescued });
-    while let Some((next, command)) = holder.advance(job, &mut done).await {
-        job = next;
+    let mut at = match begun {
+        true => Some((pipeline::resume(&job), job)),
+        false => {
+            let mut done = Done::of(Input::Claimed { rescued });
+            holder.advance(job, &mut done).await
+        }
+    };
+    while let Some((command, job)) = at {
         let Some(command) = command else {
             tracing::info!(job.id = %job.id, status = job.status.word(), "job rests");
             if let Some(until) = job.wait.as_ref().and_then(|wait| wait.until) {
@@ -89,18 +95,19 @@ pub(crate) async fn run(
             }
             return true;
         };
-        match holder.execute(&job, command).await {
-            Some(result) => done = result,
-            None => break,
-        }
+        at = match holder.execute(&job, command).await {
+            Some(mut done) => holder.advance(job, &mut done).await,
+            None => None,
+        };
     }
     tracing::warn!(job.id = %job_id, lease = lease.0, "job let go of, for its next holder");
     false
 }
 
 impl Holder<'_> {
-    /// Commits what follows from `done`; the job as it is then. None: the lease is lost.
-    async fn advance(&mut self, job: Job, done: &mut Done) -> Option<(Job, Option<Command>)> {
+    /// Commits what follows from `done`; the job as it is then, and what to do. None: the lease
+    /// is lost.
+    async fn advance(&mut self, job: Job, done: &mut Done) -> Option<(Option<Command>, Job)> {
         loop {
             let cancel = *done.input == Input::Cancel;
             if cancel && let Some(key) = job.run_key() {
@@ -108,8 +115,7 @@ impl Holder<'_> {
                 self.discard(&key).await;
             }
             let now = now();
-            let step = self.step(&job, Input::clone(&done.input), now);
-            let step = self.through(step, now).await;
+            let step = follow(self.driver, &job, Input::clone(&done.input), now);
             let on_cancel = if cancel {
                 OnCancel::Ignore
             } else {
@@ -128,41 +134,10 @@ impl Holder<'_> {
                     if let Some(key) = done.ended.take() {
                         self.discard(&key).await;
                     }
-                    return Some((change.step.next, change.step.command));
+                    return Some((change.step.command, change.step.next));
                 }
             }
         }
-    }
-
-    /// Goes on through phases whose plugin has nothing to say: there is no command to be done
-    /// between these states, so that they are one commit.
-    async fn through(&self, mut step: pipeline::Step, now: Timestamp) -> pipeline::Step {
-        while let Some(command) = &step.command
-            && let Some(input) = self.nobody_asked(&step.next, command).await
-        {
-            let next = self.step(&step.next, input, now);
-            step.events.extend(next.events);
-            step.publish.extend(next.publish);
-            (step.next, step.command) = (next.next, next.command);
-        }
-        step
-    }
-
-    fn step(&self, job: &Job, input: Input, now: Timestamp) -> pipeline::Step {
-        let limits = &self.driver.config.limits;
-        let first = match pipeline::step(job, input, limits, now) {
-            Ok(step) => return step,
-            Err(illegal) => illegal,
-        };
-        tracing::error!(job.id = %job.id, error = %first, "the state machine refused an input");
-        let message = "a fault in Gantry: the log of its host has more".to_owned();
-        let input = Input::Broken(Failure::new(FailureKind::Internal, message));
-        pipeline::step(job, input, limits, now).unwrap_or_else(|_| pipeline::Step {
-            next: job.clone(),
-            command: None,
-            events: Vec::new(),
-            publish: Vec::new(),
-        })
     }
 
     /// Commits. None: the lease is lost, or nobody knows whether the commit got through. Then

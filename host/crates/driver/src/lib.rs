@@ -12,9 +12,11 @@ mod signal;
 mod claims;
 mod heartbeat;
 mod hold;
+mod slots;
 
 mod context;
 mod deploying;
+mod follow;
 mod steps;
 
 mod agent;
@@ -33,12 +35,12 @@ mod survey;
 pub use config::{AgentAbout, DriverConfig, MostLimits, Owners};
 pub use survey::{Doomed, Survey};
 
-use claims::Slots;
 use fence::Fence;
 use gateway::Gateway;
 use pipeline::{Boundary, RootId, Timestamp};
 use plugin_runtime::Plugins;
 use runner::Runner;
+use slots::Slots;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use store::{DriverStore, PluginStore, RetentionStore};

@@ -7,31 +7,39 @@ use plugin_runtime::PluginChange;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{HostReport, Wake};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-/// How often the host reports where nothing has changed.
+/// How often the host looks whether there is something new to report, such as calls of plugins.
 const EVERY: Duration = Duration::from_secs(15);
+
+/// How often it reports, and looks at what wake-ups tell of, where nothing has changed.
+const SELDOM: Duration = Duration::from_secs(45);
 
 /// Reports until the driver ends.
 pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
     let mut changes = driver.parts.plugins.changes();
     let mut wakes = driver.parts.store.wakes();
-    let started_at = crate::now();
+    let mut reporter = Reporter {
+        started_at: crate::now(),
+        last: None,
+    };
     let mut links = true;
+    let mut looked = Instant::now();
     while !shutdown.is_cancelled() {
-        report(&driver, started_at).await;
+        reporter.report(&driver).await;
         if std::mem::take(&mut links) {
             follow(&driver).await;
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {
+            () = tokio::time::sleep(EVERY) => if looked.elapsed() >= SELDOM {
+                looked = Instant::now();
                 links = true;
                 driver.parts.plugins.take_holds().await;
-            }
+            },
             change = changes.recv() => match change {
                 Ok(change) => tell(&driver, &change).await,
                 Err(RecvError::Lagged(_)) => {}
@@ -54,7 +62,7 @@ enum Woken {
 async fn woken(wakes: &mut tokio::sync::broadcast::Receiver<Wake>) -> Woken {
     loop {
         match wakes.recv().await {
-            // What was missed is looked at within `EVERY`.
+            // What was missed is looked at within `SELDOM`.
             Ok(Wake::Sites) | Err(RecvError::Lagged(_)) => return Woken::Sites,
             Ok(Wake::Plugins) => return Woken::Plugins,
             Ok(_) => {}
@@ -63,21 +71,35 @@ async fn woken(wakes: &mut tokio::sync::broadcast::Receiver<Wake>) -> Woken {
     }
 }
 
-async fn report(driver: &Driver, started_at: Timestamp) {
-    let Driver { parts, config, .. } = driver;
-    let report = HostReport {
-        host: config.host.clone(),
-        role: config.role.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at,
-        runner: about_runner(driver),
-        agent: json!(config.agent),
-        plugins: parts.plugins.reports(),
-        refused: parts.plugins.refused(),
-        roots: driver.roots(),
-    };
-    if let Err(error) = parts.store.report_host(&report).await {
-        tracing::warn!(%error, "the host's report didn't get through");
+/// What the host says of itself, and what it said last.
+struct Reporter {
+    started_at: Timestamp,
+    last: Option<(HostReport, Instant)>,
+}
+
+impl Reporter {
+    /// Says what is new, or that nothing is where that wasn't said for long.
+    async fn report(&mut self, driver: &Driver) {
+        let Driver { parts, config, .. } = driver;
+        let report = HostReport {
+            host: config.host.clone(),
+            role: config.role.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            runner: about_runner(driver),
+            agent: json!(config.agent),
+            plugins: parts.plugins.reports(),
+            refused: parts.plugins.refused(),
+            roots: driver.roots(),
+        };
+        let is_told = |(last, at): &(HostReport, Instant)| *last == report && at.elapsed() < SELDOM;
+        if self.last.as_ref().is_some_and(is_told) {
+            return;
+        }
+        match parts.store.report_host(&report).await {
+            Ok(()) => self.last = Some((report, Instant::now())),
+            Err(error) => tracing::warn!(%error, "the host's report didn't get through"),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::context::{WorkspaceFiles, context};
 use crate::hold::{Done, Holder};
 use crate::now;
 use pipeline::{
-    Boundary, Command, Digest, FailureKind, Input, Job, Outcome, PhaseSpec, PlannedTask, PluginPin,
+    Boundary, Digest, FailureKind, Input, Job, Outcome, PhaseSpec, PlannedTask, PluginPin,
     PluginReq, StepError,
 };
 use plugin_runtime::{CallContext, Served};
@@ -63,30 +63,6 @@ impl Holder<'_> {
             Ok(verdict) => Done::of(Input::Validated {
                 plugin: served.pin(),
                 verdict,
-            }),
-        }
-    }
-
-    /// What comes of a command that asks a plugin which exports neither step of a phase.
-    pub(crate) async fn nobody_asked(&self, job: &Job, command: &Command) -> Option<Input> {
-        let (spec, phase) = job.phase()?;
-        let served = match command {
-            // A phase that keeps its workspace has that to do.
-            Command::Prompt { .. } if spec.reset => None,
-            Command::Prompt { .. } | Command::Validate => {
-                self.resolve(&spec.plugin, phase.plugin.as_ref()).await.ok()
-            }
-            Command::RunAgent(_) | Command::Deploy => None,
-        }?;
-        if served.answers_phases() {
-            return None;
-        }
-        let plugin = served.pin();
-        match command {
-            Command::Prompt { .. } => Some(*keep(plugin, &[]).input),
-            _ => Some(Input::Validated {
-                plugin,
-                verdict: None,
             }),
         }
     }
@@ -172,7 +148,7 @@ impl Holder<'_> {
 }
 
 /// What `prompt` answered, kept by digest: it is asked once an attempt, also through a crash.
-fn keep(plugin: PluginPin, tasks: &[PlannedTask]) -> Done {
+pub(crate) fn keep(plugin: PluginPin, tasks: &[PlannedTask]) -> Done {
     let bytes = match serde_json::to_vec(tasks) {
         Ok(bytes) => bytes,
         Err(error) => return Done::broken(FailureKind::Internal, error.to_string()),

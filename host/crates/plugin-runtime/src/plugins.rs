@@ -174,6 +174,20 @@ impl Plugins {
         }
     }
 
+    /// The same where nothing has to be fetched for it; none where something would be, or where
+    /// nothing serves.
+    pub fn at_hand(&self, wanted: &PluginReq, pin: Option<&PluginPin>) -> Option<Served> {
+        let snapshot = self.inner.registry.snapshot();
+        let pin = pin
+            .filter(|pin| pin.name == wanted.name)
+            .filter(|pin| snapshot.held(&pin.digest).is_none());
+        let generation = match pin {
+            Some(pin) => snapshot.loaded(&pin.digest),
+            None => snapshot.serving(wanted),
+        };
+        Some(self.inner.served(generation?))
+    }
+
     /// Asks the archive which digests may not answer, and keeps to it: what is held serves no
     /// more, not even phases that began with it.
     pub async fn take_holds(&self) {

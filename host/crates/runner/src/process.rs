@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use folder::{Folder, Order, Record};
 use pipeline::{Boundaries, Boundary};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 use standing::Standing;
 use std::ffi::{OsStr, OsString};
@@ -19,11 +20,15 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 pub use shim::shim_main;
 
 const SET_COMMAND: &str = "set WORKER_COMMAND to a program that is there and may be executed";
+
+/// How long a start waits for another host's start of the same run.
+const GUARD_WITHIN: Duration = Duration::from_secs(2);
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How agents run as processes.
 #[derive(Clone, Debug)]
@@ -47,6 +52,27 @@ pub struct Process {
     config: ProcessConfig,
 }
 
+/// The lock on a run's folder. Who has it is done in a moment, unless it stands still: then the
+/// start is tried again later, and nobody waits here for ever.
+fn guarded(run_dir: &Path) -> Result<File, RunnerError> {
+    let guard = File::open(run_dir).map_err(RunnerError::io("opening", run_dir))?;
+    let until = Instant::now() + GUARD_WITHIN;
+    loop {
+        match flock(&guard, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(guard),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(ASK_AGAIN),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(RunnerError::Engine {
+                    doing: "starting the agent",
+                    reason: format!("another host is at {} and stands still", run_dir.display()),
+                    mend: "It is tried again; end or wake that host",
+                });
+            }
+            Err(error) => return Err(RunnerError::io("locking", run_dir)(error.into())),
+        }
+    }
+}
+
 impl Process {
     /// Starts nothing, and looks at nothing.
     pub fn new(config: ProcessConfig) -> Self {
@@ -64,9 +90,7 @@ impl Process {
 
     fn start_now(&self, spec: &RunSpec) -> Result<Standing, RunnerError> {
         // One start at a time of one name, over all hosts that see the folder.
-        let guard = File::open(&spec.run_dir).map_err(RunnerError::io("opening", &spec.run_dir))?;
-        flock(&guard, FlockOperation::LockExclusive)
-            .map_err(|error| RunnerError::io("locking", &spec.run_dir)(error.into()))?;
+        let _guard = guarded(&spec.run_dir)?;
         let folder = self.folder(&spec.name);
         if folder.alive()? || folder.exit()?.is_some() {
             return Standing::new(folder, &spec.name, true, None);

@@ -112,4 +112,7 @@ pub trait ApiStore: Send + Sync + std::fmt::Debug {
 
     /// Hints from now on. Listen first, then ask, or one is lost.
     fn wakes(&self) -> broadcast::Receiver<Wake>;
+
+    /// Whether hints of other hosts arrive. Where they don't, whoever waits polls.
+    fn hears(&self) -> bool;
 }

@@ -1,12 +1,13 @@
 //! What a driver needs of a store. It doesn't say how: see `postgres` and `sqlite`.
 
 use crate::{
-    Appended, Ask, Beat, Change, Claimed, Committed, Hold, HostReport, JobState, Piece,
-    PipelineEntry, Site, StoreError, Wake,
+    Appended, Ask, Beat, Begin, Change, Claimed, Committed, Hold, HostReport, JobState, Piece,
+    PipelineEntry, Site, StoreError, Taker, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{Breaker, BreakerGate, BreakerRule, Digest, Event, HostId, JobId, LogLine};
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -17,8 +18,22 @@ use tokio::sync::broadcast;
 #[async_trait]
 pub trait DriverStore: Send + Sync + std::fmt::Debug {
     /// Takes jobs: those to take over first, then by priority and age. Each is given to one host
-    /// only, under a lease higher than any before.
-    async fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError>;
+    /// only, under a lease higher than any before, and what `begin` makes of it is committed with
+    /// that: one transaction from a job that waits to one that has begun.
+    async fn claim_and_begin(
+        &self,
+        ask: &Ask,
+        begin: &Begin<'_>,
+    ) -> Result<Vec<Claimed>, StoreError>;
+
+    /// The same for who begins them afterwards.
+    async fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError> {
+        self.claim_and_begin(ask, &|_| None).await
+    }
+
+    /// From now on what this process submits is given to this driver in the same transaction, as
+    /// far as it has room. The first one that stands by stays.
+    fn stand_by(&self, taker: Weak<dyn Taker>);
 
     /// How long there will be nothing to claim, unless somebody wakes; none where nothing is in
     /// sight. Cheap: what an idle host asks.
@@ -124,4 +139,7 @@ pub trait DriverStore: Send + Sync + std::fmt::Debug {
 
     /// Hints from now on. Listen first, then ask, or one is lost.
     fn wakes(&self) -> broadcast::Receiver<Wake>;
+
+    /// Whether hints of other hosts arrive. Where they don't, whoever waits polls.
+    fn hears(&self) -> bool;
 }

@@ -21,6 +21,7 @@ mod write;
 
 mod migrate;
 mod rules;
+mod taker;
 
 mod postgres;
 #[expect(
@@ -34,7 +35,7 @@ pub use driver::DriverStore;
 pub use error::StoreError;
 pub use gates::{Gate, GateChange, GateKind, Rate};
 pub use model::{
-    Acted, Appended, Ask, Beat, Change, Claimed, Clock, Committed, Deleted, Filter, Hold,
+    Acted, Appended, Ask, Beat, Begin, Change, Claimed, Clock, Committed, Deleted, Filter, Hold,
     HostReport, HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, Piece,
     PipelineEntry, Position, Site, Submitted, TakeOver, Unique,
 };
@@ -42,4 +43,5 @@ pub use plugins::{Faulted, PluginStore, RolledBack};
 pub use postgres::Postgres;
 pub use retention::{EndedPage, RetentionStore, STEP as RETENTION_STEP, Trim, Trimmed};
 pub use sqlite::Sqlite;
+pub use taker::Taker;
 pub use wake::Wake;

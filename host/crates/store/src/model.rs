@@ -21,6 +21,12 @@ pub struct Options {
     pub connect_within: Duration,
     /// How long one call may take before the database counts as away.
     pub call_within: Duration,
+    /// Between two calls of a host to itself, by which it knows that it hears wake-ups. One that
+    /// hears nothing for twice as long is deaf.
+    pub echo_every: Duration,
+    /// How long a transaction may rest between two statements before PostgreSQL takes it back: a
+    /// host that stands still in the middle of one holds no row for longer.
+    pub rest_within: Duration,
 }
 
 impl Default for Options {
@@ -30,6 +36,8 @@ impl Default for Options {
             connections: 10,
             connect_within: Duration::from_secs(30),
             call_within: Duration::from_secs(10),
+            echo_every: Duration::from_secs(10),
+            rest_within: Duration::from_secs(3),
         }
     }
 }
@@ -97,10 +105,14 @@ pub enum TakeOver {
     Expired,
 }
 
+/// What a holder makes of a job that it was just given, as part of the claim. None: it does so
+/// afterwards, in a commit of its own.
+pub type Begin<'a> = dyn Fn(&Claimed) -> Option<Change> + Send + Sync + 'a;
+
 /// A job that a claim gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {
-    /// As it is now: running.
+    /// As it is now: running; where it has begun, as it is after that.
     pub job: Job,
     /// The claim's number.
     pub lease: Lease,
@@ -108,6 +120,9 @@ pub struct Claimed {
     pub rank: i64,
     /// Whether it was running before: its holder died, or let go of it.
     pub rescued: bool,
+    /// Whether what its holder makes of it is committed with the claim. Not where an end was asked
+    /// for in between.
+    pub begun: bool,
 }
 
 /// A claim that still holds.

@@ -3,12 +3,14 @@
 
 use crate::error::{Fault, is_away};
 use crate::lane::Lane;
+use crate::taker::Stand;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
 use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Transaction};
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,9 @@ use tokio::time::Instant;
 
 /// A connection that wasn't used for as long may have been cut.
 const RESTED: Duration = Duration::from_millis(500);
+
+/// How long one that has rested may take to answer.
+const PING_WITHIN: Duration = Duration::from_secs(1);
 
 /// Now in ms: the test's where it gives one. Of the statement, so that an index can serve it.
 macro_rules! now {
@@ -43,6 +48,12 @@ macro_rules! may_take {
             ")) ",
             not_paused!()
         )
+    };
+}
+/// Which of the rows that were chosen before: by their ids, also where nobody knows how many.
+macro_rules! among {
+    ($chosen:literal) => {
+        concat!(" = ANY(ARRAY(SELECT id FROM ", $chosen, "))")
     };
 }
 macro_rules! lock_shared {
@@ -117,10 +128,16 @@ pub struct Postgres {
 /// What calls and lanes share.
 #[derive(Debug)]
 struct Store {
+    /// For what writes, and what claims ask.
     pool: PgPool,
+    /// For what people ask: what they filter by decides how it is best run.
+    readers: PgPool,
     clock: Clock,
     call_within: Duration,
+    /// How a transaction begins.
+    begin: Arc<str>,
     place: String,
+    stand: Stand,
     bell: Bell,
     wire: listen::Wire,
 }
@@ -155,17 +172,18 @@ impl Postgres {
         place: String,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections)
-            .acquire_timeout(options.call_within)
-            // A round trip each time is dear where a call is one: only what has rested is tried.
-            .test_before_acquire(false)
-            .before_acquire(|conn, about| {
+        let for_reads = (options.connections / 2).max(1);
+        let readers = connections(for_reads, &options).connect_lazy_with(to.clone());
+        let writers = (options.connections - for_reads).max(1);
+        let pool = connections(writers, &options)
+            .after_connect(|conn, _| {
                 Box::pin(async move {
-                    if about.idle_for > RESTED {
-                        conn.ping().await?;
-                    }
-                    Ok(true)
+                    // Planning the statements of the queue takes longer than running them, and
+                    // what they are given changes nothing of how they are best run: states are
+                    // literals, and rows are found by their ids. `tests/plans` looks at that.
+                    conn.execute("SET plan_cache_mode = force_generic_plan")
+                        .await?;
+                    Ok(())
                 })
             })
             .connect_lazy_with(to.clone());
@@ -178,12 +196,21 @@ impl Postgres {
         .await
         .map_err(sql)?;
         let bell = Bell::new();
-        let wire = listen::Wire::start(pool.clone(), to, names, bell.clone()).await;
+        let wire =
+            listen::Wire::start(pool.clone(), to, names, bell.clone(), options.echo_every).await;
         Ok(Self::of(Store {
             pool,
+            readers,
             clock: options.clock,
             call_within: options.call_within,
+            // For this transaction only: a pooler may give the session to somebody else.
+            begin: format!(
+                "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}",
+                options.rest_within.as_millis()
+            )
+            .into(),
             place,
+            stand: Stand::default(),
             bell,
             wire,
         }))
@@ -192,25 +219,55 @@ impl Postgres {
 
 impl Store {
     async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
-        self.pool.begin().await
+        // A number that this file has written.
+        self.pool
+            .begin_with(AssertSqlSafe(Arc::clone(&self.begin)))
+            .await
     }
 
-    /// For a statement that is a transaction of its own.
+    /// For a statement that is a transaction of its own; see [`Store::end`].
     async fn single(&self) -> Result<PoolConnection<sqlx::Postgres>, sqlx::Error> {
         self.pool.acquire().await
     }
 
+    /// Nothing to end: see [`Store::single`].
+    async fn end(&self, _: PoolConnection<sqlx::Postgres>) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
     fn reads(&self) -> &PgPool {
-        &self.pool
+        &self.readers
     }
 
     /// Wakes this process at once and the others soon. Only after the commit.
     fn ring(&self, wakes: Vec<Wake>) {
-        for wake in wakes {
+        let mut rung = HashSet::with_capacity(wakes.len());
+        for wake in wakes.into_iter().filter(|wake| rung.insert(*wake)) {
             self.bell.ring(wake);
             self.wire.send(wake);
         }
     }
+}
+
+/// A pool, of so many.
+fn connections(most: u32, options: &Options) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(options.call_within)
+        // A round trip each time is dear where a call is one: only what has rested is tried, and
+        // one that has gone silent is given up.
+        .test_before_acquire(false)
+        .before_acquire(|conn, about| {
+            Box::pin(async move {
+                if about.idle_for <= RESTED {
+                    return Ok(true);
+                }
+                match tokio::time::timeout(PING_WITHIN, conn.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Ok(false),
+                }
+            })
+        })
 }
 
 /// Which database, without user and password.

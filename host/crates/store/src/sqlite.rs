@@ -3,12 +3,13 @@
 
 use crate::error::Fault;
 use crate::lane::Lane;
+use crate::taker::Stand;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
 use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool, Transaction};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,12 @@ macro_rules! may_take {
             "))) ",
             not_paused!()
         )
+    };
+}
+/// Which of the rows that were chosen before.
+macro_rules! among {
+    ($chosen:literal) => {
+        concat!(" IN (SELECT id FROM ", $chosen, ")")
     };
 }
 macro_rules! lock_shared {
@@ -119,6 +126,7 @@ struct Store {
     clock: Clock,
     call_within: Duration,
     place: String,
+    stand: Stand,
     bell: Bell,
 }
 
@@ -162,6 +170,7 @@ impl Sqlite {
             clock: options.clock,
             call_within: options.call_within,
             place,
+            stand: Stand::default(),
             bell: Bell::new(),
         }))
     }
@@ -173,9 +182,13 @@ impl Store {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// For a statement that is a transaction of its own.
-    async fn single(&self) -> Result<PoolConnection<sqlx::Sqlite>, sqlx::Error> {
-        self.writer.acquire().await
+    /// For what is one statement elsewhere, and is some of them here; see [`Store::end`].
+    async fn single(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.begin().await
+    }
+
+    async fn end(&self, tx: Transaction<'static, sqlx::Sqlite>) -> Result<(), sqlx::Error> {
+        tx.commit().await
     }
 
     fn reads(&self) -> &SqlitePool {
@@ -184,7 +197,8 @@ impl Store {
 
     /// Wakes this process: there is no other. Only after the commit.
     fn ring(&self, wakes: Vec<Wake>) {
-        for wake in wakes {
+        let mut rung = HashSet::with_capacity(wakes.len());
+        for wake in wakes.into_iter().filter(|wake| rung.insert(*wake)) {
             self.bell.ring(wake);
         }
     }

@@ -3,6 +3,8 @@
 
 use pipeline::JobId;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast;
 
 /// A hint.
@@ -54,21 +56,46 @@ impl Wake {
 
 /// Hints to all that listen in this process.
 #[derive(Clone, Debug)]
-pub(crate) struct Bell(broadcast::Sender<Wake>);
+pub(crate) struct Bell {
+    hints: broadcast::Sender<Wake>,
+    deaf: Arc<AtomicBool>,
+}
 
 impl Bell {
     /// One that nobody listens to yet. Who falls more than 1024 hints behind is told so by tokio.
     pub(crate) fn new() -> Self {
-        Self(broadcast::channel(1024).0)
+        Self {
+            hints: broadcast::channel(1024).0,
+            deaf: Arc::default(),
+        }
     }
 
     pub(crate) fn ring(&self, wake: Wake) {
         // Nobody has to listen.
-        let _ = self.0.send(wake);
+        let _ = self.hints.send(wake);
     }
 
     pub(crate) fn listen(&self) -> broadcast::Receiver<Wake> {
-        self.0.subscribe()
+        self.hints.subscribe()
+    }
+
+    /// Hints of other hosts don't arrive until further notice, and everybody is told.
+    pub(crate) fn fall_deaf(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+        self.ring(Wake::Deaf);
+    }
+
+    /// They arrive again, and everybody is woken, since nobody knows what was missed.
+    pub(crate) fn hear_again(&self) {
+        if self.deaf.swap(false, Ordering::Relaxed) {
+            for wake in [Wake::Ready, Wake::Events(None), Wake::Sites, Wake::Plugins] {
+                self.ring(wake);
+            }
+        }
+    }
+
+    pub(crate) fn hears(&self) -> bool {
+        !self.deaf.load(Ordering::Relaxed)
     }
 }
 

@@ -181,6 +181,8 @@ only_postgres! {
     a_cancel_taken_back_leaves_the_commit
     hosts_that_start_at_once_migrate_once
     a_killed_listener_is_deaf_and_comes_back
+    a_listener_that_hears_nothing_is_deaf_though_its_connection_stands
+    a_host_that_stands_still_in_a_claim_holds_nobody_up
     a_database_that_is_gone_is_away_and_comes_back
     a_database_that_isnt_there_is_named_without_its_password
     a_restored_stream_goes_on

@@ -1,9 +1,27 @@
-//! A hostile guest: its `prompt` never ends. It uses no memory.
+//! A hostile guest: one of its steps never ends, `prompt` unless the job's params say another one
+//! as `in`. It uses no memory.
 
-use gantry_sdk::{Describe, Error, Job, Manifest, Prompt, Task};
+use gantry_sdk::{Deploy, Describe, Error, Job, Manifest, Plan, Prompt, Task, Validate, Verdict};
+use serde::Deserialize;
 
 /// The plugin.
 pub struct Loops;
+
+#[derive(Default, Deserialize)]
+struct Params {
+    r#in: Option<String>,
+}
+
+fn never_ends_in(job: &Job, step: &str) {
+    let Params { r#in } = job.params().unwrap_or_default();
+    if r#in.as_deref().unwrap_or("prompt") != step {
+        return;
+    }
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
 
 impl Describe for Loops {
     fn describe() -> Manifest {
@@ -12,12 +30,24 @@ impl Describe for Loops {
 }
 
 impl Prompt for Loops {
-    fn prompt(_: &Job) -> Result<Vec<Task>, Error> {
-        let mut turns = 0_u64;
-        loop {
-            turns = std::hint::black_box(turns.wrapping_add(1));
-        }
+    fn prompt(job: &Job) -> Result<Vec<Task>, Error> {
+        never_ends_in(job, "prompt");
+        Ok(Vec::new())
     }
 }
 
-gantry_sdk::export!(Loops: prompt);
+impl Validate for Loops {
+    fn validate(job: &Job) -> Result<Verdict, Error> {
+        never_ends_in(job, "validate");
+        Ok(Verdict::accept("it ended"))
+    }
+}
+
+impl Deploy for Loops {
+    fn deploy(job: &Job) -> Result<Plan, Error> {
+        never_ends_in(job, "deploy");
+        Ok(Plan::nothing())
+    }
+}
+
+gantry_sdk::export!(Loops: prompt, validate, deploy);

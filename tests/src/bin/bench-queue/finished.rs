@@ -54,7 +54,7 @@ pub(crate) async fn on_sqlite(scale: &Scale) -> Vec<Row> {
     ];
     let window = window(scale);
     let mut host = Host::start("all", data.path(), &settings);
-    while bed.running().await == 0 {
+    while !bed.begun().await {
         host.must_run();
         sleep(LOOK_AGAIN).await;
     }
@@ -121,8 +121,9 @@ async fn ours(at_once: usize, queued: i64, window: Window) -> Option<f64> {
         ("MAX_CONCURRENT", at_once.to_string()),
     ];
     let mut host = Host::start("driver", data.path(), &settings);
-    let running = "SELECT count(*) FROM jobs WHERE status = 'running'";
-    while postgres::number(&bed.pool, running).await == 0 {
+    let begun =
+        "SELECT count(*) FROM (SELECT 1 FROM events WHERE kind = 'job.started' LIMIT 1) AS one";
+    while postgres::number(&bed.pool, begun).await == 0 {
         host.must_run();
         sleep(LOOK_AGAIN).await;
     }

@@ -75,12 +75,12 @@ impl Bed {
         conn.close().await.unwrap();
     }
 
-    /// How many jobs run.
-    pub(crate) async fn running(&self) -> i64 {
+    /// Whether a job has begun.
+    pub(crate) async fn begun(&self) -> bool {
         let mut conn = self.open().await;
-        let sql = "SELECT count(*) FROM jobs WHERE status = 'running'";
-        let row = sqlx::query(sql).fetch_one(&mut conn).await.unwrap();
-        row.get(0)
+        let sql = "SELECT 1 FROM events WHERE kind = 'job.started' LIMIT 1";
+        let row = sqlx::query(sql).fetch_optional(&mut conn).await.unwrap();
+        row.is_some()
     }
 
     /// When the first job was started, and when each ended well, in ms.

@@ -77,3 +77,20 @@ pub(crate) async fn a_name_that_never_ran_is_removed_without_complaint(stage: St
     assert!(!run.adopted());
     timeout(SOON, run.wait()).await.unwrap().unwrap();
 }
+
+/// Processes only: an engine refuses the second of a name by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_stands_still_in_a_start_is_named_and_not_waited_for_for_ever() {
+    let stage = Stage::process();
+    let spec = stage.spec("echo once >> count");
+    let stands = std::fs::File::open(stage.path("run")).unwrap();
+    stands.lock().unwrap();
+    let started = timeout(SOON, stage.runner().start(&spec)).await.unwrap();
+    let error = started.err().expect("it isn't this host's turn");
+    assert_eq!(error.failure_kind(), FailureKind::Engine);
+    assert!(error.to_string().contains("stands still"), "{error}");
+    stands.unlock().unwrap();
+    let mut run = stage.start(&spec).await;
+    timeout(SOON, run.wait()).await.unwrap().unwrap();
+    assert_eq!(stage.read("workspace/count"), "once\n");
+}

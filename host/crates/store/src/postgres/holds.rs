@@ -28,7 +28,9 @@ pub(super) async fn take_over(
         " END ORDER BY rank, number FOR UPDATE OF jobs SKIP LOCKED LIMIT $7) ",
         "UPDATE jobs SET lease = jobs.lease + 1, host = $1, lease_until = ",
         now!("$6"),
-        " + $8 FROM due WHERE jobs.id = due.id AND jobs.status = 'running' ",
+        " + $8 WHERE jobs.id",
+        among!("due"),
+        " AND jobs.status = 'running' ",
         "RETURNING jobs.lease, jobs.rank, ",
         job_columns!()
     ))
@@ -48,17 +50,18 @@ pub(super) async fn take_over(
 /// Puts what waits and is due into its line, or makes it ready.
 pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<Vec<Row>, sqlx::Error> {
     query(concat!(
-        "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE status = 'waiting' AND NOT ready ",
-        "AND line IS NULL AND wait_until <= ",
+        "WITH due AS MATERIALIZED (SELECT id, pipeline, group_key FROM jobs ",
+        "WHERE status = 'waiting' AND NOT ready AND line IS NULL AND wait_until <= ",
         now!("$1"),
         " ORDER BY wait_until LIMIT 1000 FOR UPDATE SKIP LOCKED), ",
-        "way AS MATERIALIZED (SELECT jobs.id, ",
-        line!("jobs.pipeline", "jobs.group_key"),
-        " AS line FROM jobs JOIN due ON due.id = jobs.id) ",
+        "way AS MATERIALIZED (SELECT id, ",
+        line!("due.pipeline", "due.group_key"),
+        " AS line FROM due) ",
         "UPDATE jobs SET line = way.line, ready = (way.line IS NULL), ",
         "status = CASE WHEN way.line IS NULL THEN 'queued' ELSE 'waiting' END, ",
-        "group_slot = false, pipeline_slot = false FROM way WHERE jobs.id = way.id ",
-        "AND jobs.status = 'waiting' AND NOT jobs.ready ",
+        "group_slot = false, pipeline_slot = false FROM way WHERE jobs.id",
+        among!("way"),
+        " AND jobs.id = way.id AND jobs.status = 'waiting' AND NOT jobs.ready ",
         "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
     ))
     .bind(store.now())
@@ -81,8 +84,9 @@ pub(super) async fn take_ready(
         "UPDATE jobs SET status = 'running', ready = false, ",
         "lease = jobs.lease + 1, host = $1, lease_until = ",
         now!("$4"),
-        " + $5 FROM due WHERE jobs.id = due.id ",
-        "AND jobs.status IN ('queued', 'waiting') AND jobs.ready ",
+        " + $5 WHERE jobs.id",
+        among!("due"),
+        " AND jobs.status IN ('queued', 'waiting') AND jobs.ready ",
         "RETURNING jobs.lease, jobs.rank, ",
         job_columns!()
     ))
@@ -121,7 +125,7 @@ pub(super) async fn next(store: &Store, ask: &Ask) -> Result<Row, sqlx::Error> {
     .bind(store.now())
     .bind(&ask.host.0)
     .bind(ask.take_over == TakeOver::Expired)
-    .fetch_one(store.reads())
+    .fetch_one(store.single().await?.as_mut())
     .await
 }
 

@@ -1,5 +1,9 @@
 //! Wake-ups between hosts: one connection that listens, and one task that notifies, both beside
 //! the jobs' transactions. What is lost here costs time only: everybody polls as well.
+//!
+//! A connection that is cut says so; one that has gone silent, as where a router forgot it or a
+//! pooler in between gives the session away, doesn't. So the notifier calls itself from time to
+//! time, and a listener that doesn't hear even that is deaf.
 
 use crate::Wake;
 use crate::wake::Bell;
@@ -9,12 +13,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, timeout};
 
 /// Between two notifications: PostgreSQL serialises the commits of those who notify.
 const THROTTLE: Duration = Duration::from_millis(10);
 
+/// How long a notification may take to be sent.
+const SENT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Before it is tried to listen again, the first time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// Hints in one notification; beyond it they are one that stands for any.
 const HINTS: usize = 100;
+
+/// What a host tells itself.
+const ECHO: &str = "echo";
 
 /// The two tasks; they end with it.
 #[derive(Debug)]
@@ -37,6 +51,7 @@ impl Wire {
         to: PgConnectOptions,
         (installation, me): (String, String),
         bell: Bell,
+        echo_every: Duration,
     ) -> Self {
         let names = Names {
             channel: format!("gantry_{installation}"),
@@ -45,8 +60,8 @@ impl Wire {
         let (out, hints) = mpsc::unbounded_channel();
         let (ready, listens) = oneshot::channel();
         let tasks = [
-            tokio::spawn(notify(pool, names.clone(), hints)),
-            tokio::spawn(listen(to, names, bell, ready)),
+            tokio::spawn(notify(pool, names.clone(), hints, echo_every)),
+            tokio::spawn(listen(to, names, bell, ready, echo_every * 2)),
         ];
         // An error says that the task is gone, which nobody has asked for yet.
         let _ = listens.await;
@@ -67,10 +82,25 @@ impl Drop for Wire {
     }
 }
 
-/// Sends what has gathered, the first at once, the next not before the throttle allows it.
-async fn notify(pool: PgPool, names: Names, mut hints: mpsc::UnboundedReceiver<Wake>) {
-    while let Some(first) = hints.recv().await {
-        let mut gathered = BTreeSet::from([first]);
+/// Sends what has gathered, the first at once, the next not before the throttle allows it; and
+/// this host's call to itself.
+async fn notify(
+    pool: PgPool,
+    names: Names,
+    mut hints: mpsc::UnboundedReceiver<Wake>,
+    echo_every: Duration,
+) {
+    let mut echo = tokio::time::interval(echo_every);
+    echo.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let (first, calls) = tokio::select! {
+            first = hints.recv() => match first {
+                Some(first) => (Some(first), false),
+                None => return,
+            },
+            _ = echo.tick() => (None, true),
+        };
+        let mut gathered = BTreeSet::from_iter(first);
         while let Ok(more) = hints.try_recv() {
             gathered.insert(more);
         }
@@ -78,69 +108,88 @@ async fn notify(pool: PgPool, names: Names, mut hints: mpsc::UnboundedReceiver<W
             gathered.retain(|wake| !matches!(wake, Wake::Events(_)));
             gathered.insert(Wake::Events(None));
         }
-        let payloads: Vec<String> = gathered
-            .iter()
-            .map(|wake| format!("{} {}", names.me, wake.payload()))
+        let texts = gathered.iter().map(|wake| wake.payload());
+        let payloads: Vec<String> = texts
+            .chain(calls.then(|| ECHO.to_owned()))
+            .map(|hint| format!("{} {hint}", names.me))
             .collect();
         let sent = sqlx::query("SELECT pg_notify($1, hint) FROM unnest($2) AS hint")
             .bind(&names.channel)
             .bind(payloads)
-            .execute(&pool)
-            .await;
-        if let Err(error) = sent {
-            tracing::debug!(%error, "a wake-up isn't sent; the others poll");
+            .execute(&pool);
+        match timeout(SENT_WITHIN, sent).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a wake-up isn't sent; the others poll"),
+            Err(_) => tracing::debug!("a wake-up isn't sent in time; the others poll"),
         }
         tokio::time::sleep(THROTTLE).await;
     }
 }
 
-/// Listens for ever. Whenever that fails it says so, and once it works again it wakes everybody,
-/// since nobody knows what was missed.
-async fn listen(to: PgConnectOptions, names: Names, bell: Bell, ready: oneshot::Sender<()>) {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(to);
+/// Listens for ever. Whenever that fails it says so, and everybody polls until it works again.
+async fn listen(
+    to: PgConnectOptions,
+    names: Names,
+    bell: Bell,
+    ready: oneshot::Sender<()>,
+    patience: Duration,
+) {
     let mut ready = Some(ready);
-    let mut pause = Duration::from_millis(100);
+    let mut pause = FIRST_PAUSE;
     loop {
-        match open(&pool, &names.channel).await {
+        // A pool of its own each time: a connection that has gone silent may never be given back.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(to.clone());
+        match open(&pool, &names).await {
             Ok(listener) => {
-                pause = Duration::from_millis(100);
-                if !tell(&mut ready) {
-                    for wake in [Wake::Ready, Wake::Events(None), Wake::Sites] {
-                        bell.ring(wake);
-                    }
+                tell(&mut ready);
+                let heard = receive(listener, &names.me, &bell, patience).await;
+                if heard {
+                    pause = FIRST_PAUSE;
                 }
-                receive(listener, &names.me, &bell).await;
                 tracing::warn!("wake-ups of other hosts don't arrive: connecting again");
             }
             Err(error) => tracing::warn!(%error, "can't listen for wake-ups of other hosts"),
         }
         tell(&mut ready);
-        bell.ring(Wake::Deaf);
+        bell.fall_deaf();
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
 }
 
-/// Tells whoever waits for the first try; whether this was it.
-fn tell(ready: &mut Option<oneshot::Sender<()>>) -> bool {
-    ready.take().is_some_and(|ready| ready.send(()).is_ok())
+/// Tells whoever waits for the first try.
+fn tell(ready: &mut Option<oneshot::Sender<()>>) {
+    if let Some(ready) = ready.take() {
+        // Who went away needs no answer.
+        let _ = ready.send(());
+    }
 }
 
-async fn open(pool: &PgPool, channel: &str) -> Result<PgListener, sqlx::Error> {
+/// A listener that has called itself, so that the first it hears comes at once.
+async fn open(pool: &PgPool, names: &Names) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.eager_reconnect(false);
-    listener.listen(channel).await?;
+    listener.listen(&names.channel).await?;
+    sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(&names.channel)
+        .bind(format!("{} {ECHO}", names.me))
+        .execute(&mut listener)
+        .await?;
     Ok(listener)
 }
 
-/// Passes hints on until the connection is lost.
-async fn receive(mut listener: PgListener, me: &str, bell: &Bell) {
-    while let Ok(Some(heard)) = listener.try_recv().await {
+/// Passes hints on until the connection is lost, or is silent for longer than this host's own
+/// calls are apart; whether anything was heard.
+async fn receive(mut listener: PgListener, me: &str, bell: &Bell, patience: Duration) -> bool {
+    let mut any = false;
+    while let Ok(Ok(Some(heard))) = timeout(patience, listener.try_recv()).await {
+        any = true;
+        bell.hear_again();
         let Some((from, hint)) = heard.payload().split_once(' ') else {
             continue;
         };
@@ -151,4 +200,5 @@ async fn receive(mut listener: PgListener, me: &str, bell: &Bell) {
             bell.ring(wake);
         }
     }
+    any
 }

@@ -115,22 +115,12 @@ fn in_order(rows: Vec<Row>, changes: &[&JobChange]) -> Result<Vec<Option<Changed
     Ok(ids(changes).iter().map(|id| done.remove(id)).collect())
 }
 
-/// Changes what is held under just these leases; none where the lease is lost, or an end is asked
-/// for.
-pub(super) async fn change(
-    store: &Store,
-    conn: &mut Conn,
-    changes: &[&JobChange],
-) -> Result<Vec<Option<Changed>>, Fault> {
-    let sql = concat!(change_rows!(), " SELECT * FROM changed");
-    let rows = rows_of(store, sql, changes).fetch_all(conn).await?;
-    in_order(rows, changes)
-}
-
-/// The same with the events of those that were changed, in one statement: one way to the database
-/// and back.
+/// Changes what is held under just these leases, and adds the events of those that were changed,
+/// in one statement: one way to the database and back. None where the lease is lost, or an end is
+/// asked for.
 pub(super) async fn change_and_tell(
     store: &Store,
+    conn: &mut Conn,
     changes: &[&JobChange],
 ) -> Result<Vec<Option<Changed>>, Fault> {
     let sql = concat!(
@@ -161,7 +151,7 @@ pub(super) async fn change_and_tell(
         )
         .bind(told.iter().map(|it| it.attempt).collect::<Vec<_>>())
         .bind(told.iter().map(|it| it.data.as_str()).collect::<Vec<_>>())
-        .fetch_all(store.single().await?.as_mut())
+        .fetch_all(conn)
         .await?;
     in_order(rows, changes)
 }

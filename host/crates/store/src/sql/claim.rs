@@ -2,25 +2,24 @@
 //! answer is. How rows are chosen and locked is each database's own: see `holds` of both.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Row, Store, holds, lines, report, rows};
+use super::{Conn, Row, Store, commit, holds, lines, report, rows};
 use crate::error::Fault;
 use crate::rules;
-use crate::{Ask, Beat, Claimed, Hold, TakeOver};
+use crate::taker::Room;
+use crate::{Ask, Beat, Begin, Claimed, Hold, TakeOver, Wake};
 use pipeline::{HostId, Lease};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
-pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Fault> {
+pub(super) async fn claim(
+    store: &Store,
+    ask: &Ask,
+    begin: &Begin<'_>,
+) -> Result<Vec<Claimed>, Fault> {
     if ask.limit == 0 {
         return Ok(Vec::new());
-    }
-    if !ask.look && ask.take_over == TakeOver::None {
-        // What is ready and nothing else: one statement, which needs no transaction around it.
-        let mut conn = store.single().await?;
-        let found = holds::take_ready(store, &mut conn, ask, i64::from(ask.limit)).await?;
-        return given(store, &mut conn, found.into_iter().map(|row| (row, false))).await;
     }
     let mut tx = store.begin().await?;
     let mut taken: Vec<(Row, bool)> = Vec::new();
@@ -47,9 +46,26 @@ pub(super) async fn claim(store: &Store, ask: &Ask) -> Result<Vec<Claimed>, Faul
         let found = holds::take_ready(store, &mut tx, ask, left).await?;
         taken.extend(found.into_iter().map(|row| (row, false)));
     }
-    let claimed = given(store, &mut tx, taken).await?;
+    let mut claimed = given(store, &mut tx, taken).await?;
+    let wakes = commit::begin(store, &mut tx, &ask.host, &mut claimed, begin).await?;
     tx.commit().await?;
+    store.ring(wakes);
     Ok(claimed)
+}
+
+/// Gives jobs that this transaction brings to the driver of this process; whom to wake once it is
+/// committed.
+pub(super) async fn give(
+    store: &Store,
+    conn: &mut Conn,
+    room: &Room,
+) -> Result<(Vec<Claimed>, Vec<Wake>), Fault> {
+    let Room { taker, ask, .. } = room;
+    let found = holds::take_ready(store, conn, ask, i64::from(ask.limit)).await?;
+    let mut claimed = given(store, conn, found.into_iter().map(|row| (row, false))).await?;
+    let begin = |claimed: &Claimed| taker.begin(claimed);
+    let wakes = commit::begin(store, conn, &ask.host, &mut claimed, &begin).await?;
+    Ok((claimed, wakes))
 }
 
 /// What can be read of what was taken, in order.
@@ -66,6 +82,7 @@ async fn given(
                 lease: Lease(row.try_get("lease")?),
                 rank: row.try_get("rank")?,
                 rescued,
+                begun: false,
             }),
             Err(Fault::Store(error)) => {
                 tracing::error!(%error, "a job is left to hosts that can read it");
@@ -108,12 +125,15 @@ pub(super) async fn heartbeat(
     held: &[Hold],
     lease_time: Duration,
 ) -> Result<Vec<Beat>, Fault> {
+    if held.is_empty() {
+        let mut conn = store.single().await?;
+        report::seen(store, &mut conn, host, lease_time).await?;
+        store.end(conn).await?;
+        return Ok(Vec::new());
+    }
     let mut tx = store.begin().await?;
     report::seen(store, &mut tx, host, lease_time).await?;
-    let beats = match held {
-        [] => Vec::new(),
-        held => holds::extend(store, &mut tx, host, held, lease_time).await?,
-    };
+    let beats = holds::extend(store, &mut tx, host, held, lease_time).await?;
     tx.commit().await?;
     Ok(beats)
 }

@@ -1,12 +1,13 @@
 //! What a holder writes: each statement looks at the lease. It doesn't decide what to write.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Store, events, lines, writes};
+use super::lines::{self, Door};
+use super::{Conn, Store, writes};
 use crate::error::Fault;
 use crate::rules::{self, clean};
-use crate::write::{Changed, JobChange, numbered};
-use crate::{Committed, Hold, StoreError, Wake};
-use pipeline::{Digest, JobId, Publication};
+use crate::write::{Changed, JobChange};
+use crate::{Begin, Claimed, Committed, Hold, StoreError, Wake};
+use pipeline::{Digest, HostId, JobId, Publication};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 
@@ -40,70 +41,121 @@ async fn commit(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>,
         return plain(store, changes).await;
     }
     let mut tx = store.begin().await?;
-    let done = writes::change(store, &mut tx, changes).await?;
+    let (done, wakes) = apply(store, &mut tx, changes).await?;
     let mut answers = Vec::with_capacity(changes.len());
-    let (mut told, mut doors, mut wakes) = (Vec::new(), BTreeSet::new(), Vec::new());
     for (change, done) in changes.iter().zip(done) {
-        let Some(Changed { seq, slots }) = done else {
-            answers.push(why_not(&mut tx, &change.hold).await?);
-            continue;
-        };
-        answers.push(Committed::Done { seq });
-        told.extend(numbered(change.hold.job, seq, &change.told));
-        wakes.extend(&change.wakes);
-        if change.leaves() {
-            doors.extend(lines::left(
-                change.group.as_deref(),
-                &change.pipeline,
-                slots,
-            ));
-        }
-        for (digest, bytes) in &change.blobs {
-            keep(&mut tx, change.hold.job, digest, bytes).await?;
-        }
-        for (place, publication) in (0_i64..).zip(&change.publish) {
-            publish(store, &mut tx, change, place, publication).await?;
-        }
-        if let Some(keep) = &change.keep
-            && take_back(&mut tx, change.hold.job, keep).await?
-        {
-            wakes.push(Wake::Sites);
-        }
-    }
-    events::add(store, &mut tx, &told).await?;
-    if lines::open(store, &mut tx, doors).await? {
-        wakes.push(Wake::Ready);
+        answers.push(match done {
+            Some(seq) => Committed::Done { seq },
+            None => why_not(&mut tx, &change.hold).await?,
+        });
     }
     tx.commit().await?;
     store.ring(wakes);
     Ok(answers)
 }
 
+/// Has the jobs begin that this transaction gives; whom to wake once it is committed. What can
+/// fail for a reason of its own is left to a commit of its own.
+pub(super) async fn begin(
+    store: &Store,
+    conn: &mut Conn,
+    host: &HostId,
+    claimed: &mut [Claimed],
+    begin: &Begin<'_>,
+) -> Result<Vec<Wake>, Fault> {
+    let mut begun = Vec::with_capacity(claimed.len());
+    for claimed in &mut *claimed {
+        let hold = Hold {
+            job: claimed.job.id,
+            lease: claimed.lease,
+            host: host.clone(),
+        };
+        let Some(change) = begin(claimed) else {
+            continue;
+        };
+        if let Ok(row) = JobChange::of(&hold, &change)
+            && !row.alone()
+        {
+            begun.push((claimed, change.step.next, row));
+        }
+    }
+    if begun.is_empty() {
+        return Ok(Vec::new());
+    }
+    let changes: Vec<&JobChange> = begun.iter().map(|(_, _, row)| row).collect();
+    let (done, wakes) = apply(store, conn, &changes).await?;
+    for ((claimed, next, _), done) in begun.into_iter().zip(done) {
+        if done.is_some() {
+            claimed.job = next;
+            claimed.begun = true;
+        }
+    }
+    Ok(wakes)
+}
+
+/// Writes all that changes; the number of each one's last event, none where the lease is lost or
+/// an end is asked for, and whom to wake.
+async fn apply(
+    store: &Store,
+    conn: &mut Conn,
+    changes: &[&JobChange],
+) -> Result<(Vec<Option<i64>>, Vec<Wake>), Fault> {
+    let done = writes::change_and_tell(store, conn, changes).await?;
+    let mut seqs = Vec::with_capacity(changes.len());
+    let (mut doors, mut wakes) = (BTreeSet::new(), Vec::new());
+    for (change, done) in changes.iter().zip(done) {
+        seqs.push(done.as_ref().map(|done| done.seq));
+        let Some(Changed { slots, .. }) = done else {
+            continue;
+        };
+        wakes.extend(&change.wakes);
+        doors.extend(opens(change, slots));
+        for (digest, bytes) in &change.blobs {
+            keep(conn, change.hold.job, digest, bytes).await?;
+        }
+        for (place, publication) in (0_i64..).zip(&change.publish) {
+            publish(store, conn, change, place, publication).await?;
+        }
+        if let Some(keep) = &change.keep
+            && take_back(conn, change.hold.job, keep).await?
+        {
+            wakes.push(Wake::Sites);
+        }
+    }
+    if lines::open(store, conn, doors).await? {
+        wakes.push(Wake::Ready);
+    }
+    Ok((seqs, wakes))
+}
+
 /// Commits rows and events and nothing else, in as few words as there are.
 async fn plain(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>, Fault> {
-    let done = writes::change_and_tell(store, changes).await?;
+    let mut conn = store.single().await?;
+    let done = writes::change_and_tell(store, &mut conn, changes).await?;
     let mut answers = Vec::with_capacity(changes.len());
     let (mut doors, mut wakes) = (BTreeSet::new(), Vec::new());
     for (change, done) in changes.iter().zip(done) {
         let Some(Changed { seq, slots }) = done else {
-            let mut conn = store.single().await?;
             answers.push(why_not(&mut conn, &change.hold).await?);
             continue;
         };
         answers.push(Committed::Done { seq });
         wakes.extend(&change.wakes);
-        if change.leaves() {
-            doors.extend(lines::left(
-                change.group.as_deref(),
-                &change.pipeline,
-                slots,
-            ));
-        }
+        doors.extend(opens(change, slots));
     }
+    store.end(conn).await?;
     // Its pipeline has a limit since it was submitted. Should this host die here, a sweep opens.
     lines::open_later(store, doors).await?;
     store.ring(wakes);
     Ok(answers)
+}
+
+/// The doors that a job which leaves its places opens.
+fn opens(change: &JobChange, slots: (bool, bool)) -> Vec<Door> {
+    match change.leaves() {
+        true => lines::left(change.group.as_deref(), &change.pipeline, slots).collect(),
+        false => Vec::new(),
+    }
 }
 
 async fn keep(

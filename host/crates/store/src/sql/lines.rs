@@ -294,16 +294,18 @@ async fn pass(store: &Store, conn: &mut Conn, door: &Door) -> Result<Moved, Faul
 }
 
 const PASS_GROUP: &str = concat!(
-    "WITH next AS MATERIALIZED (SELECT id FROM jobs WHERE line = 'group' AND group_key = $1 ",
-    "ORDER BY rank, number LIMIT $2",
+    "WITH next AS MATERIALIZED (SELECT id, pipeline FROM jobs WHERE line = 'group' ",
+    "AND group_key = $1 ORDER BY rank, number LIMIT $2",
     skip_locked!(),
-    "), way AS MATERIALIZED (SELECT jobs.id, ",
-    line_after_group!("jobs.pipeline"),
-    " AS line FROM jobs JOIN next ON next.id = jobs.id) ",
+    "), way AS MATERIALIZED (SELECT id, ",
+    line_after_group!("next.pipeline"),
+    " AS line FROM next) ",
     "UPDATE jobs SET line = way.line, ready = (way.line IS NULL), ",
     "status = CASE WHEN way.line IS NULL THEN 'queued' ELSE 'waiting' END, ",
     "group_slot = ($3 AND way.line IS DISTINCT FROM 'pause'), pipeline_slot = false ",
-    "FROM way WHERE jobs.id = way.id AND jobs.line = 'group' ",
+    "FROM way WHERE jobs.id",
+    among!("way"),
+    " AND jobs.id = way.id AND jobs.line = 'group' ",
     "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
 );
 
@@ -312,7 +314,9 @@ const PASS_PIPELINE: &str = concat!(
     "ORDER BY rank, number LIMIT $2",
     skip_locked!(),
     ") UPDATE jobs SET line = NULL, ready = true, status = 'queued', pipeline_slot = $3 ",
-    "FROM next WHERE jobs.id = next.id AND jobs.line = 'pipeline' ",
+    "WHERE jobs.id",
+    among!("next"),
+    " AND jobs.line = 'pipeline' ",
     "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
 );
 
@@ -340,19 +344,21 @@ async fn unpause(store: &Store, conn: &mut Conn, door: &Door) -> Result<Moved, F
         _ => None,
     };
     let rows = query(concat!(
-        "WITH next AS MATERIALIZED (SELECT id FROM jobs WHERE line = 'pause' ",
+        "WITH next AS MATERIALIZED (SELECT id, pipeline, group_key FROM jobs WHERE line = 'pause' ",
         "AND (CAST($1 AS text) IS NULL OR pipeline = $1) ",
         "AND NOT EXISTS (SELECT 1 FROM gates WHERE paused ",
         "AND (kind = 'all' OR kind = 'pipeline' AND name = jobs.pipeline)) ",
         "ORDER BY rank, number LIMIT $2",
         skip_locked!(),
-        "), way AS MATERIALIZED (SELECT jobs.id, ",
-        line!("jobs.pipeline", "jobs.group_key"),
-        " AS line FROM jobs JOIN next ON next.id = jobs.id) ",
+        "), way AS MATERIALIZED (SELECT id, ",
+        line!("next.pipeline", "next.group_key"),
+        " AS line FROM next) ",
         "UPDATE jobs SET line = way.line, ready = (way.line IS NULL), ",
         "status = CASE WHEN way.line IS NULL THEN 'queued' ELSE 'waiting' END, ",
         "group_slot = false, pipeline_slot = false ",
-        "FROM way WHERE jobs.id = way.id AND jobs.line = 'pause' ",
+        "FROM way WHERE jobs.id",
+        among!("way"),
+        " AND jobs.id = way.id AND jobs.line = 'pause' ",
         "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
     ))
     .bind(name)
@@ -552,7 +558,9 @@ async fn hold_back(store: &Store, kind: GateKind, name: &str) -> Result<bool, Fa
         "OR line = 'pipeline' AND NOT pipeline_slot ORDER BY id LIMIT $3) ",
         "UPDATE jobs SET line = way.line, ready = false, status = 'waiting', ",
         "group_slot = false, pipeline_slot = false ",
-        "FROM way WHERE jobs.id = way.id AND jobs.ready ",
+        "FROM way WHERE jobs.id",
+        among!("way"),
+        " AND jobs.id = way.id AND jobs.ready ",
         "RETURNING jobs.line, jobs.group_key, jobs.pipeline"
     ))
     .bind(kind.word())

@@ -34,7 +34,8 @@ pub(super) async fn seen(
 }
 
 pub(super) async fn report_host(store: &Store, report: &HostReport) -> Result<(), Fault> {
-    let mut tx = store.begin().await?;
+    // Two statements that need no transaction around them.
+    let mut conn = store.single().await?;
     query(concat!(
         "INSERT INTO hosts (host, report, seen_at) VALUES ($1, $2, ",
         now!("$3"),
@@ -43,7 +44,7 @@ pub(super) async fn report_host(store: &Store, report: &HostReport) -> Result<()
     .bind(&report.host.0)
     .bind(rules::json(report)?)
     .bind(store.now())
-    .execute(&mut *tx)
+    .execute(&mut *conn)
     .await?;
     query(concat!(
         "DELETE FROM hosts WHERE seen_at < ",
@@ -52,9 +53,9 @@ pub(super) async fn report_host(store: &Store, report: &HostReport) -> Result<()
     ))
     .bind(store.now())
     .bind(rules::FORGET_HOST_MS)
-    .execute(&mut *tx)
+    .execute(&mut *conn)
     .await?;
-    tx.commit().await?;
+    store.end(conn).await?;
     Ok(())
 }
 

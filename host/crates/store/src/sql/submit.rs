@@ -3,11 +3,12 @@
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::lines::{self, Door};
-use super::{Conn, Store, act, events, rows, writes};
+use super::{Conn, Store, act, claim, events, rows, writes};
 use crate::error::Fault;
 use crate::rules::{self, clean};
+use crate::taker::Room;
 use crate::write::{NewRow, Numbered, Told};
-use crate::{Idempotency, StoreError, Submitted, Unique, Wake};
+use crate::{Claimed, Idempotency, StoreError, Submitted, Unique, Wake};
 use pipeline::{Input, Job, JobId, Limits, Status, Timestamp};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
@@ -20,17 +21,16 @@ pub(super) async fn together(
     let all = async {
         let mut tx = store.begin().await?;
         let (jobs, later) = add(store, &mut tx, &new.iter().collect::<Vec<_>>()).await?;
+        let given = give(store, &mut tx, &jobs).await?;
         tx.commit().await?;
+        store.ring(given.committed(&jobs));
         lines::open_later(store, later).await?;
         Ok::<_, Fault>(jobs)
     };
     match store.within(all).await {
         Ok(jobs) => jobs
             .into_iter()
-            .map(|job| {
-                store.ring(rules::wakes(&job, 1, false));
-                Ok(Submitted::New(Box::new(job)))
-            })
+            .map(|job| Ok(Submitted::New(Box::new(job))))
             .collect(),
         // Which of them it was shows when they go one by one.
         Err(error) if new.len() > 1 && !error.passes() => {
@@ -75,13 +75,56 @@ pub(super) async fn alone(store: &Store, row: &NewRow) -> Result<Submitted, Faul
             }
         }
         let (mut jobs, later) = add(store, &mut tx, &[row]).await?;
+        let given = give(store, &mut tx, &jobs).await?;
         tx.commit().await?;
+        wakes.extend(given.committed(&jobs));
+        store.ring(wakes);
         lines::open_later(store, later).await?;
         let job = jobs.swap_remove(0);
-        wakes.extend(rules::wakes(&job, 1, false));
-        store.ring(wakes);
         return Ok(Submitted::New(Box::new(job)));
     }
+}
+
+/// What the driver of this process is given.
+struct Given {
+    room: Option<(Room, Vec<Claimed>)>,
+    wakes: Vec<Wake>,
+}
+
+impl Given {
+    /// Hands them over; whom to wake. Nobody is told to ask for what is given already.
+    fn committed(self, jobs: &[Job]) -> Vec<Wake> {
+        let Self { room, mut wakes } = self;
+        let (room, claimed) = room.unzip();
+        let claimed = claimed.unwrap_or_default();
+        let is_given = |job: &Job| claimed.iter().any(|it: &Claimed| it.job.id == job.id);
+        for job in jobs {
+            let given = is_given(job);
+            let told = rules::wakes(job, 1, false).into_iter();
+            wakes.extend(told.filter(|wake| !given || *wake != Wake::Ready));
+        }
+        if let Some(room) = room {
+            room.committed(claimed);
+        }
+        wakes
+    }
+}
+
+/// Gives as many jobs as have just come, if somebody takes them.
+async fn give(store: &Store, conn: &mut Conn, jobs: &[Job]) -> Result<Given, Fault> {
+    let ready = jobs.iter().filter(|job| job.status == Status::Queued);
+    let count = ready.count();
+    let Some(room) = (count > 0).then(|| store.stand.reserve(count)).flatten() else {
+        return Ok(Given {
+            room: None,
+            wakes: Vec::new(),
+        });
+    };
+    let (claimed, wakes) = claim::give(store, conn, &room).await?;
+    Ok(Given {
+        room: Some((room, claimed)),
+        wakes,
+    })
 }
 
 /// A group's jobs that haven't ended: those that nobody has begun, and the others; oldest first.

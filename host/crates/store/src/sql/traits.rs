@@ -10,10 +10,10 @@ use crate::error::Fault;
 use crate::lane::Lane;
 use crate::write::{JobChange, NewRow};
 use crate::{
-    Acted, ApiStore, Appended, Ask, Beat, Change, Claimed, Committed, Deleted, DriverStore,
+    Acted, ApiStore, Appended, Ask, Beat, Begin, Change, Claimed, Committed, Deleted, DriverStore,
     Faulted, Filter, Gate, GateChange, GateKind, Hold, HostReport, HostState, JobState, NewJob,
     Page, Piece, PipelineEntry, PluginStore, Position, RolledBack, Site, StoreError, Submitted,
-    Wake,
+    Taker, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{
@@ -22,7 +22,7 @@ use pipeline::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -68,8 +68,18 @@ impl Face {
 
 #[async_trait]
 impl DriverStore for Face {
-    async fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError> {
-        self.store.within(claim::claim(&self.store, ask)).await
+    async fn claim_and_begin(
+        &self,
+        ask: &Ask,
+        begin: &Begin<'_>,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.store
+            .within(claim::claim(&self.store, ask, begin))
+            .await
+    }
+
+    fn stand_by(&self, taker: Weak<dyn Taker>) {
+        self.store.stand.by(taker);
     }
 
     async fn idle_for(&self, ask: &Ask) -> Result<Option<Duration>, StoreError> {
@@ -218,6 +228,10 @@ impl DriverStore for Face {
     fn wakes(&self) -> broadcast::Receiver<Wake> {
         self.store.bell.listen()
     }
+
+    fn hears(&self) -> bool {
+        self.store.bell.hears()
+    }
 }
 
 #[async_trait]
@@ -350,6 +364,10 @@ impl ApiStore for Face {
 
     fn wakes(&self) -> broadcast::Receiver<Wake> {
         self.store.bell.listen()
+    }
+
+    fn hears(&self) -> bool {
+        self.store.bell.hears()
     }
 }
 

@@ -7,9 +7,9 @@ use crate::rules::PRIORITY_MS;
 use crate::write::{Changed, JobChange, NewRow, Placed, numbered};
 use sqlx::{Row as _, query};
 
-/// Changes what is held under just these leases; none where the lease is lost, or an end is asked
-/// for.
-pub(super) async fn change(
+/// Changes what is held under just these leases, and adds the events of those that were changed.
+/// None where the lease is lost, or an end is asked for.
+pub(super) async fn change_and_tell(
     store: &Store,
     conn: &mut Conn,
     changes: &[&JobChange],
@@ -42,31 +42,16 @@ pub(super) async fn change(
         .bind(it.ignore_cancel)
         .fetch_optional(&mut *conn)
         .await?;
-        done.push(match row {
-            None => None,
-            Some(row) => Some(Changed {
-                seq: row.try_get("event_seq")?,
-                slots: (row.try_get("group_slot")?, row.try_get("pipeline_slot")?),
-            }),
-        });
+        let Some(row) = row else {
+            done.push(None);
+            continue;
+        };
+        let seq = row.try_get("event_seq")?;
+        let told: Vec<_> = numbered(it.hold.job, seq, &it.told).collect();
+        events::add(store, conn, &told).await?;
+        let slots = (row.try_get("group_slot")?, row.try_get("pipeline_slot")?);
+        done.push(Some(Changed { seq, slots }));
     }
-    Ok(done)
-}
-
-/// The same with the events of those that were changed.
-pub(super) async fn change_and_tell(
-    store: &Store,
-    changes: &[&JobChange],
-) -> Result<Vec<Option<Changed>>, Fault> {
-    let mut tx = store.begin().await?;
-    let done = change(store, &mut tx, changes).await?;
-    for (it, done) in changes.iter().zip(&done) {
-        if let Some(Changed { seq, .. }) = done {
-            let told: Vec<_> = numbered(it.hold.job, *seq, &it.told).collect();
-            events::add(store, &mut tx, &told).await?;
-        }
-    }
-    tx.commit().await?;
     Ok(done)
 }
 

@@ -7,7 +7,7 @@ use pipeline::{EventKind, Input, Status};
 use sqlx::{Connection, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Committed, DriverStore, Options, Postgres, Trim, Trimmed, Wake};
+use store::{Claimed, Clock, Committed, DriverStore, Options, Postgres, Trim, Trimmed, Wake};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, watch};
@@ -160,75 +160,149 @@ pub(crate) async fn a_killed_listener_is_deaf_and_comes_back(bed: Bed) {
     heard(&mut wakes, Wake::Ready).await;
 }
 
-/// A way to the server that can be cut.
+/// What a way lets through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Its connections are kept, and nothing passes. New ones do pass.
+    Silent,
+    Cut,
+}
+
+/// A way to the server that can be cut, or go silent.
 struct Way {
     port: u16,
-    open: watch::Sender<bool>,
+    state: watch::Sender<State>,
 }
 
 impl Way {
     async fn to(host: String, port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = listener.local_addr().unwrap().port();
-        let (open, state) = watch::channel(true);
+        let (sender, state) = watch::channel(State::Open);
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 let (mut state, host) = (state.clone(), host.clone());
                 tokio::spawn(async move {
-                    if !*state.borrow() {
+                    if *state.borrow_and_update() == State::Cut {
                         return;
                     }
                     let mut far = TcpStream::connect((host, port)).await.unwrap();
                     tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                        _ = state.wait_for(|open| !open) => {}
+                        _ = copy_bidirectional(&mut near, &mut far) => return,
+                        // A new connection has seen the state that it came in.
+                        _ = state.changed() => {}
                     }
+                    let _ = state.wait_for(|state| *state == State::Cut).await;
                 });
             }
         });
-        Self { port: here, open }
+        Self {
+            port: here,
+            state: sender,
+        }
+    }
+
+    fn set(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    /// The bed's address by this way.
+    async fn of(bed: &Bed) -> (Self, String) {
+        let to: sqlx::postgres::PgConnectOptions = bed.url().parse().unwrap();
+        assert!(
+            to.get_socket().is_none(),
+            "TEST_DATABASE_URL has to name a host and a port"
+        );
+        let way = Self::to(to.get_host().to_owned(), to.get_port()).await;
+        let there = format!("{}:{}", to.get_host(), to.get_port());
+        let url = bed.url();
+        assert!(
+            url.contains(&there),
+            "TEST_DATABASE_URL has to name a host and a port"
+        );
+        let here = url.replace(&there, &way.place());
+        (way, here)
+    }
+
+    fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }
 
+pub(crate) async fn a_listener_that_hears_nothing_is_deaf_though_its_connection_stands(bed: Bed) {
+    let (way, url) = Way::of(&bed).await;
+    let options = Options {
+        echo_every: Duration::from_millis(200),
+        call_within: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let store = Postgres::connect(&url, options).await.unwrap();
+    let mut wakes = DriverStore::wakes(&store);
+    assert!(DriverStore::hears(&store));
+    way.set(State::Silent);
+    heard(&mut wakes, Wake::Deaf).await;
+    assert!(!DriverStore::hears(&store));
+    // The next connection passes: it hears itself, and wakes everybody.
+    heard(&mut wakes, Wake::Ready).await;
+    assert!(DriverStore::hears(&store));
+}
+
+pub(crate) async fn a_host_that_stands_still_in_a_claim_holds_nobody_up(bed: Bed) {
+    let options = Options {
+        rest_within: Duration::from_millis(200),
+        ..Options::default()
+    };
+    let here = Postgres::connect(&bed.url(), options).await.unwrap();
+    let there = bed.open_by(Clock::Database).await;
+    submit(&there, job("work", real_now())).await;
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let claims = tokio::spawn(async move {
+        // It does nothing else, as a host that is stopped.
+        let stands = |_: &Claimed| {
+            tokio::task::block_in_place(|| waits.lock().unwrap().recv().unwrap());
+            None
+        };
+        here.claim_and_begin(&ask("a"), &stands).await
+    });
+    let taken = until("the job", || async {
+        let claimed = there.claim(&ask("b")).await.unwrap();
+        let is_locked = claimed.is_empty();
+        (!is_locked).then_some(claimed)
+    })
+    .await;
+    assert_eq!(taken[0].job.name, "work");
+    go_on.send(()).unwrap();
+    let late = claims.await.unwrap();
+    assert!(late.is_err(), "its transaction was taken back: {late:?}");
+}
+
 pub(crate) async fn a_database_that_is_gone_is_away_and_comes_back(bed: Bed) {
-    let to: sqlx::postgres::PgConnectOptions = bed.url().parse().unwrap();
-    assert!(
-        to.get_socket().is_none(),
-        "TEST_DATABASE_URL has to name a host and a port"
-    );
-    let way = Way::to(to.get_host().to_owned(), to.get_port()).await;
-    let there = format!("{}:{}", to.get_host(), to.get_port());
-    let here = format!("127.0.0.1:{}", way.port);
-    let url = bed.url();
-    assert!(
-        url.contains(&there),
-        "TEST_DATABASE_URL has to name a host and a port"
-    );
+    let (way, url) = Way::of(&bed).await;
     let options = Options {
         call_within: Duration::from_millis(500),
         ..Options::default()
     };
-    let store = Postgres::connect(&url.replace(&there, &here), options)
-        .await
-        .unwrap();
+    let store = Postgres::connect(&url, options).await.unwrap();
     let mut wakes = DriverStore::wakes(&store);
     let store: Arc<dyn Store> = Arc::new(store);
     submit(&store, job("work", real_now())).await;
     let (job, hold) = claim_one(&store, &ask("a")).await;
-    way.open.send(false).unwrap();
+    way.set(State::Cut);
     heard(&mut wakes, Wake::Deaf).await;
     let change = change(&job, Input::Claimed { rescued: false }, real_now());
     let error = store.commit(&hold, &change).await.unwrap_err();
     assert_eq!(error.code(), "store-away");
     assert!(
-        error.passes() && error.to_string().contains(&here),
+        error.passes() && error.to_string().contains(&way.place()),
         "{error}"
     );
     assert_eq!(
         DriverStore::ping(&*store).await.unwrap_err().code(),
         "store-away"
     );
-    way.open.send(true).unwrap();
+    way.set(State::Open);
     heard(&mut wakes, Wake::Ready).await;
     // The claim holds on, since nobody took it: the same write goes through.
     let done = until("the database", || async {

@@ -1,0 +1,218 @@
+//! The jobs that this host holds, and how many more it takes. It claims none itself.
+
+use crate::signal::Signal;
+use pipeline::JobId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::Hold;
+use tokio::sync::{Notify, watch};
+
+/// The jobs that this host holds, and the gate of `MAX_CONCURRENT`.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    most: usize,
+    held: Mutex<Held>,
+    freed: Notify,
+    /// Whether a job was let go of that is still this host's by the store.
+    let_go: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    jobs: HashMap<JobId, (Hold, watch::Sender<Signal>)>,
+    /// Room for jobs that the store is asked for.
+    reserved: usize,
+}
+
+impl Slots {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            held: Mutex::default(),
+            freed: Notify::new(),
+            let_go: AtomicBool::new(false),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Jobs that it could take now.
+    pub(crate) fn free(&self) -> usize {
+        self.held().free(self.most)
+    }
+
+    /// Keeps room for at most `most` jobs; for how many. It is to be released.
+    pub(crate) fn reserve(&self, most: usize) -> usize {
+        let mut held = self.held();
+        let room = held.free(self.most).min(most);
+        held.reserved += room;
+        room
+    }
+
+    /// Gives back room that was kept, once the jobs that came of it are taken.
+    pub(crate) fn release(&self, room: usize) {
+        self.held().reserved -= room;
+    }
+
+    /// Has the next claim ask for what room there is.
+    pub(crate) fn ask_again(&self) {
+        self.freed.notify_one();
+    }
+
+    pub(crate) fn holds(&self) -> Vec<Hold> {
+        let held = self.held();
+        held.jobs.values().map(|(hold, _)| hold.clone()).collect()
+    }
+
+    /// Takes a slot. None where this host holds the job already under a newer lease.
+    pub(crate) fn take(&self, hold: &Hold) -> Option<watch::Receiver<Signal>> {
+        let mut held = self.held();
+        if let Some((older, signal)) = held.jobs.get(&hold.job) {
+            if older.lease >= hold.lease {
+                return None;
+            }
+            raise(signal, Signal::Lost);
+        }
+        let (sender, receiver) = watch::channel(Signal::Go);
+        held.jobs.insert(hold.job, (hold.clone(), sender));
+        Some(receiver)
+    }
+
+    pub(crate) fn leave(&self, hold: &Hold) {
+        let mut held = self.held();
+        let was_full = held.free(self.most) == 0;
+        if held.jobs.get(&hold.job).is_some_and(|(now, _)| now == hold) {
+            held.jobs.remove(&hold.job);
+        }
+        drop(held);
+        // Else there was room before, and nothing to put into it.
+        if was_full {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Tells the holder of a job, under whichever lease.
+    pub(crate) fn tell(&self, job: JobId, signal: Signal) {
+        if let Some((_, sender)) = self.held().jobs.get(&job) {
+            raise(sender, signal);
+        }
+    }
+
+    /// Asks for jobs again once this one's pause has passed, rather than at the next poll. A
+    /// hint: another host may have taken it by then.
+    pub(crate) fn ask_after(self: &Arc<Self>, pause: Duration) {
+        let slots = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if let Some(slots) = slots.upgrade() {
+                slots.freed.notify_one();
+            }
+        });
+    }
+
+    /// Resolves once room has come free, or what was let go of is to be taken back.
+    pub(crate) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    /// Whether the next claim is to take back what was let go of; asked once.
+    pub(crate) fn take_let_go(&self) -> bool {
+        self.let_go.swap(false, Ordering::Relaxed)
+    }
+
+    /// Has the next claim take back what this host let go of.
+    pub(crate) fn let_go(&self) {
+        self.let_go.store(true, Ordering::Relaxed);
+        self.freed.notify_one();
+    }
+
+    /// Tells the holder under just this lease that it is lost.
+    pub(crate) fn lose(&self, hold: &Hold) {
+        if let Some((now, sender)) = self.held().jobs.get(&hold.job)
+            && now == hold
+        {
+            raise(sender, Signal::Lost);
+        }
+    }
+
+    /// Tells everybody to give back.
+    pub(crate) fn drain(&self) {
+        for (_, sender) in self.held().jobs.values() {
+            raise(sender, Signal::GiveBack);
+        }
+    }
+}
+
+impl Held {
+    fn free(&self, most: usize) -> usize {
+        most.saturating_sub(self.jobs.len() + self.reserved)
+    }
+}
+
+fn raise(sender: &watch::Sender<Signal>, signal: Signal) {
+    sender.send_if_modified(|now| {
+        let heavier = signal > *now;
+        *now = signal.max(*now);
+        heavier
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline::{HostId, Lease};
+
+    fn hold(lease: i64) -> Hold {
+        let job = "018f0000-0000-7000-8000-000000000001".parse().unwrap();
+        Hold {
+            job,
+            lease: Lease(lease),
+            host: HostId("h".into()),
+        }
+    }
+
+    #[test]
+    fn a_newer_lease_of_the_same_job_tells_the_older_holder_that_it_lost() {
+        let slots = Slots::new(2);
+        let older = slots.take(&hold(1)).unwrap();
+        assert!(slots.take(&hold(1)).is_none());
+        let newer = slots.take(&hold(2)).unwrap();
+        assert_eq!(
+            (*older.borrow(), *newer.borrow()),
+            (Signal::Lost, Signal::Go)
+        );
+        slots.leave(&hold(1));
+        assert_eq!(
+            slots.free(),
+            1,
+            "the older one leaves nothing that is the newer one's"
+        );
+        slots.leave(&hold(2));
+        assert_eq!(slots.free(), 2);
+    }
+
+    #[test]
+    fn room_that_is_kept_is_nobody_elses() {
+        let slots = Slots::new(3);
+        let _first = slots.take(&hold(1));
+        assert_eq!(
+            (slots.reserve(5), slots.reserve(1), slots.free()),
+            (2, 0, 0)
+        );
+        slots.release(2);
+        assert_eq!(slots.free(), 2);
+    }
+
+    #[test]
+    fn a_heavier_signal_stays() {
+        let slots = Slots::new(1);
+        let signal = slots.take(&hold(1)).unwrap();
+        slots.tell(hold(1).job, Signal::Cancel);
+        slots.drain();
+        assert_eq!(*signal.borrow(), Signal::Cancel);
+    }
+}
