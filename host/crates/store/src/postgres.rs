@@ -3,12 +3,14 @@
 
 use crate::error::{Fault, is_away};
 use crate::lane::Lane;
+use crate::rules;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
 use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Transaction};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,12 @@ macro_rules! may_take {
         )
     };
 }
+/// Whether a column's text is in a list, as [`list`] gives it.
+macro_rules! in_list {
+    ($column:literal, $list:literal) => {
+        concat!($column, " = ANY(", $list, ")")
+    };
+}
 macro_rules! lock_shared {
     () => {
         " FOR SHARE"
@@ -70,6 +78,8 @@ macro_rules! event_columns {
     };
 }
 
+#[path = "sql/access.rs"]
+mod access;
 #[path = "sql/act.rs"]
 mod act;
 #[path = "sql/append.rs"]
@@ -275,6 +285,20 @@ async fn prepare(to: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
         .await
         .map_err(|error| Fault::from(error).at(place))?;
     pool.close().await;
+    Ok(())
+}
+
+/// A list of texts as PostgreSQL takes one. SQLite's can fail.
+fn list(texts: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+    let clean = |text: &String| rules::clean(text).into_owned();
+    Ok(texts.iter().map(clean).collect())
+}
+
+/// Only one at a time adds or revokes a token: each looks at the others.
+async fn lock_tokens(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    sqlx::query("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE")
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
