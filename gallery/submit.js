@@ -14,6 +14,8 @@ export function submitView(root, { signal }) {
   const name = h("input", { id: "name", name: "name", required: true, maxlength: 200, autocomplete: "off", placeholder: "A game about lighthouse keepers", "aria-describedby": "name-hint" });
   const pipeline = h("select", { id: "pipeline", name: "pipeline", "aria-describedby": "pipeline-about" });
   const about = h("div", { id: "pipeline-about", class: "about" });
+  const group = h("select", { id: "group", name: "group", "aria-describedby": "group-hint" });
+  const groups = h("div", { class: "field", hidden: true }, h("label", { for: "group" }, "Group"), group, h("p", { class: "dim hint", id: "group-hint" }, "Your token is for the jobs of these groups."));
   const params = h("textarea", { id: "params", name: "params", rows: 5, spellcheck: "false", placeholder: "{ \"genre\": \"incremental\" }", "aria-describedby": "params-hint" });
   const send = h("button", { class: "button primary", type: "submit" }, "Submit the job");
   const said = h("div", { role: "alert", id: "submit-said" });
@@ -21,6 +23,7 @@ export function submitView(root, { signal }) {
   const form = h("form", { class: "card form", "aria-labelledby": "new-title" },
     h("div", { class: "field" }, h("label", { for: "name" }, "What to make"), name, h("p", { class: "dim hint", id: "name-hint" }, "It is the job's name, and the idea that the first phase starts from.")),
     h("div", { class: "field" }, h("label", { for: "pipeline" }, "Pipeline"), pipeline, about),
+    groups,
     h("details", {}, h("summary", {}, "Parameters"),
       h("div", { class: "field" }, h("label", { for: "params" }, "A JSON object"), params, h("p", { class: "dim hint", id: "params-hint" }, "What the pipeline's plugins understand. Leave it empty if you don't know of any."))),
     said,
@@ -30,8 +33,11 @@ export function submitView(root, { signal }) {
   show(body, loading());
 
   async function load() {
+    let who;
     try {
-      pipelines = (await call("GET", "/api/pipelines", { signal })).items ?? [];
+      const [page, caller] = await Promise.all([call("GET", "/api/pipelines", { signal }), call("GET", "/api/session", { signal })]);
+      pipelines = page.items ?? [];
+      who = caller;
     } catch (error) {
       if (!isGone(error)) show(body, failure(error));
       return;
@@ -45,6 +51,12 @@ export function submitView(root, { signal }) {
     if (!usable.length) {
       send.disabled = true;
       show(said, notice("warn", h("p", {}, "This host has no usable pipeline. Put a pipeline file into the pipeline folder; ", h("code", {}, "gantry pipeline check FILE"), " says whether it is right.")));
+    }
+    groups.hidden = !who.groups;
+    group.replaceChildren(...(who.groups ?? []).map((one) => h("option", { value: one }, one)));
+    if (!who.scopes.includes("submit")) {
+      send.disabled = true;
+      show(said, notice("warn", h("p", {}, "Your token can't submit: it lacks the scope ", h("code", {}, "submit"), ".")));
     }
     name.focus();
   }
@@ -72,7 +84,7 @@ export function submitView(root, { signal }) {
   }
 
   async function submit() {
-    const body = { name: name.value.trim(), pipeline: pipeline.value, params: readParams() };
+    const body = { name: name.value.trim(), pipeline: pipeline.value, params: readParams(), group: group.value || undefined };
     if (!body.name) throw new Error("Say what to make.");
     // The same key again only when nobody knows whether the first try arrived.
     const text = JSON.stringify(body);

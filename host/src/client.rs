@@ -55,6 +55,12 @@ impl Client {
         self.json(self.request(Method::PUT, path)?.json(body)).await
     }
 
+    /// Asks for something to be taken away; there is no answer but that it is.
+    pub(crate) async fn delete(&self, path: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, path)?).await?;
+        Ok(())
+    }
+
     /// A stream of events, open.
     pub(crate) async fn events(&self, path: &str) -> Result<Response> {
         self.send(self.request(Method::GET, path)?).await

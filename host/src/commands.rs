@@ -6,6 +6,7 @@ mod jobs;
 mod many;
 mod plugins;
 mod reap;
+mod tokens;
 
 use crate::cli::{Cli, Command, Pipeline};
 use crate::settings::{Layers, Settings};
@@ -77,6 +78,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Gates(server) => gates::list(&server).await,
         Command::Group(args) => gates::group(&args).await,
         Command::Logs(args) => jobs::logs(&args).await,
+        Command::Token(token) => tokens::run(token).await,
         Command::Plugin(plugin) => plugins::run(plugin).await,
         Command::Pipeline(Pipeline::Check { file }) => {
             let text =

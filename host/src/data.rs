@@ -22,11 +22,7 @@ impl Data {
     /// Makes and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .with_context(|| format!("GANTRY_DATA={shown} can't be made"))?;
+        make(path)?;
         let mut options = File::options();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
         let lock = options
@@ -50,6 +46,15 @@ impl Data {
             _lock: lock,
         })
     }
+}
+
+/// Makes the folder, for this user only, where it isn't there.
+pub(crate) fn make(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("GANTRY_DATA={} can't be made", path.display()))
 }
 
 /// Looks for a lock that is held, and the time between two of them: two seconds in all, since

@@ -7,7 +7,7 @@ use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use gateway::{Gateway, GatewayConfig};
-use pipeline::Boundaries;
+use pipeline::{Boundaries, Token};
 use plugin_runtime::{
     Archive, CallLimits, Compiler, Config, ExtismChild, Grants, NoArchive, Plugins,
 };
@@ -16,26 +16,30 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{ApiStore, DriverStore, Options, PluginStore, Postgres, RetentionStore, Sqlite};
+use store::{
+    AccessStore, ApiStore, DriverStore, Options, PluginStore, Postgres, RetentionStore, Sqlite,
+};
 
 /// A store, as each of its users sees it.
 #[derive(Clone)]
 pub(crate) struct Stores {
     pub(crate) driver: Arc<dyn DriverStore>,
     pub(crate) api: Arc<dyn ApiStore>,
+    pub(crate) access: Arc<dyn AccessStore>,
     pub(crate) plugins: Arc<dyn PluginStore>,
     pub(crate) retention: Arc<dyn RetentionStore>,
     pub(crate) name: &'static str,
 }
 
 impl Stores {
-    fn of<S: DriverStore + ApiStore + PluginStore + RetentionStore + 'static>(
-        store: S,
-        name: &'static str,
-    ) -> Self {
+    fn of<S>(store: S, name: &'static str) -> Self
+    where
+        S: DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore + 'static,
+    {
         let store = Arc::new(store);
         Self {
             driver: Arc::clone(&store) as Arc<dyn DriverStore>,
+            access: Arc::clone(&store) as Arc<dyn AccessStore>,
             plugins: Arc::clone(&store) as Arc<dyn PluginStore>,
             retention: Arc::clone(&store) as Arc<dyn RetentionStore>,
             api: store,
@@ -292,6 +296,30 @@ pub(crate) fn owners_in_words(owners: Owners) -> String {
 
 fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("the path of this program")
+}
+
+/// Why this host may not listen where `BIND` says; none where it may. Elsewhere than on loopback
+/// there must be a token.
+pub(crate) async fn unguarded(settings: &Settings, stores: &Stores) -> Result<Option<String>> {
+    if settings.bind.is_loopback() || settings.api_token.is_some() {
+        return Ok(None);
+    }
+    if stores.access.tokens().await?.iter().any(Token::is_live) {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "BIND={} would let anybody on the network submit jobs: set API_TOKEN (or API_TOKEN_FILE), \
+         create a token first (`gantry token create --store`), or leave BIND at 127.0.0.1",
+        settings.bind
+    )))
+}
+
+/// Thirty-two bytes of the operating system's.
+pub(crate) fn random() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let mut file = std::fs::File::open("/dev/urandom")?;
+    std::io::Read::read_exact(&mut file, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Sqlite's folder, and the others that must be there before anything else.

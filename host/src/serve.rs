@@ -8,7 +8,7 @@ use crate::parts::{self, Stores};
 use crate::pipelines::Pipelines;
 use crate::settings::{Replay, Settings};
 use crate::show;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use api::{Api, ApiConfig, Secret};
 use driver::{Driver, DriverConfig, MostLimits, Parts};
 use pipeline::Limits;
@@ -28,6 +28,11 @@ pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
     // Asked for first, so that a port in use is said before anything has begun.
     let listener = listen(&settings, args.role).await?;
     let stores = parts::store(&settings, args.role).await?;
+    if listener.is_some()
+        && let Some(why) = parts::unguarded(&settings, &stores).await?
+    {
+        bail!("{why}");
+    }
     let root = Root::open(&settings.workspaces.here, &data.host.0)?;
     let sites = deploy::Sites::open(&settings.deploy_dir.here)?;
     let shutdown = CancellationToken::new();
@@ -182,7 +187,7 @@ fn api(
             }
             _ => Ok(()),
         }),
-        entropy: Arc::new(random),
+        entropy: Arc::new(parts::random),
         now: Arc::new(|| std::time::SystemTime::now().into()),
     };
     let files = Workspaces {
@@ -193,19 +198,12 @@ fn api(
     Api::new(
         config,
         Arc::clone(&stores.api),
+        Arc::clone(&stores.access),
         Arc::clone(&stores.plugins),
         Arc::new(files),
         Arc::new(pages),
         assets::GALLERY,
     )
-}
-
-/// Thirty-two bytes of the operating system's.
-fn random() -> std::io::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let mut file = std::fs::File::open("/dev/urandom")?;
-    std::io::Read::read_exact(&mut file, &mut bytes)?;
-    Ok(bytes)
 }
 
 async fn wait_for_signal(shutdown: &CancellationToken) -> Result<()> {

@@ -163,13 +163,66 @@ pub(crate) fn gate(gate: &Value) -> String {
     } else {
         ""
     };
+    // A token that is bound to groups isn't told of others' jobs.
+    let jobs = match gate["running"].is_null() {
+        true => String::new(),
+        false => format!(
+            "; {} have a place, {} wait",
+            gate["running"], gate["waiting"]
+        ),
+    };
     format!(
-        "{:8}  {:16}  {at_once}{rate}{paused}; {} have a place, {} wait\n",
+        "{:8}  {:16}  {at_once}{rate}{paused}{jobs}\n",
         text(gate, "kind"),
         text(gate, "name"),
-        gate["running"],
-        gate["waiting"],
     )
+}
+
+/// A line a token.
+pub(crate) fn tokens(page: &Value) -> String {
+    let line = |token: &Value| {
+        let state = match (token["revoked_at"].as_str(), token["last_used_at"].as_str()) {
+            (Some(at), _) => format!("revoked {at}"),
+            (None, Some(at)) => format!("used {at}"),
+            (None, None) => "never used".to_owned(),
+        };
+        format!(
+            "{:12}  {:16}  {}  {}; {state}\n",
+            text(token, "id"),
+            text(token, "name"),
+            words(&token["scopes"]).join(","),
+            groups(token),
+        )
+    };
+    let lines: String = items(page).map(line).collect();
+    if lines.is_empty() {
+        "no tokens".to_owned()
+    } else {
+        lines
+    }
+}
+
+/// The token alone on the first line, and what it is.
+pub(crate) fn fresh_token(token: &Value) -> String {
+    format!(
+        "{}\nid {}, for {}, {}. It is shown this once.\n",
+        text(token, "token"),
+        text(token, "id"),
+        words(&token["scopes"]).join(", "),
+        groups(token),
+    )
+}
+
+fn groups(token: &Value) -> String {
+    match token["groups"].is_array() {
+        true => format!("groups {}", words(&token["groups"]).join(", ")),
+        false => "all groups".to_owned(),
+    }
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
 }
 
 /// One line.

@@ -146,6 +146,166 @@ async fn pipeline_files_are_checked_without_a_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_from_the_first_to_its_end() {
+    let host = Host::start(Setup::demo()).await;
+    let token = async |args: &[&str]| host.run(&[&["token"], args].concat()).await;
+    token(&["list"]).await.expect(0, "no tokens");
+    let ci = ["create", "--name", "ci", "--scope", "submit"];
+    token(&ci)
+        .await
+        .expect(1, "create one with every scope first");
+    let me = [
+        "create", "--name", "me", "--scope", "read", "submit", "admin",
+    ];
+    let said = token(&me).await;
+    said.expect(0, "for read, submit, admin, all groups");
+    let me = said.out.lines().next().unwrap().to_owned();
+    assert!(me.starts_with("gantry_") && me.len() == 71, "{said:?}");
+    // From now on it is wanted.
+    host.run(&["jobs"]).await.expect(1, "GANTRY_TOKEN");
+    let as_me = async |args: &[&str]| host.run(&[args, &["--token", &me]].concat()).await;
+    as_me(&["jobs"]).await.expect(0, "no jobs");
+
+    let acme = [
+        "token",
+        "create",
+        "--name",
+        "acme",
+        "--scope",
+        "read,submit",
+        "--group",
+        "acme",
+    ];
+    let acme = as_me(&[&acme[..], &["--json"]].concat()).await.json();
+    assert_eq!(acme["groups"], serde_json::json!(["acme"]));
+    let (text, id) = (
+        acme["token"].as_str().unwrap(),
+        acme["id"].as_str().unwrap(),
+    );
+    let as_acme = async |args: &[&str]| host.run(&[args, &["--token", text]].concat()).await;
+    let other = ["submit", "wax", "--group", "other"];
+    as_acme(&other)
+        .await
+        .expect(1, "the token is bound to the group `acme`");
+    let bees = as_acme(&["submit", "bees", "--json"]).await.json();
+    assert_eq!(bees["group"], "acme");
+    let wax = as_me(&["submit", "wax", "--json"]).await.json();
+    let wax = wax["id"].as_str().unwrap();
+    as_acme(&["job", wax]).await.expect(1, "there is no job");
+    as_acme(&["pause", "--all"]).await.expect(1, "`admin`");
+    assert!(!as_acme(&["jobs"]).await.out.contains("wax"));
+    as_acme(&["watch", bees["id"].as_str().unwrap()])
+        .await
+        .expect(0, "job.succeeded");
+
+    let list = as_me(&["token", "list"]).await;
+    for part in [id, "acme", "read,submit", "groups acme", "all groups"] {
+        list.expect(0, part);
+    }
+    assert!(!list.out.contains("gantry_"), "{list:?}");
+    as_me(&["token", "revoke", "nobody"])
+        .await
+        .expect(1, "no token");
+    as_me(&["token", "revoke", id]).await.expect(0, id);
+    as_acme(&["jobs"]).await.expect(1, "revoked");
+    as_me(&["token", "list"]).await.expect(0, "revoked ");
+    let own = as_me(&["token", "list", "--json"]).await.json();
+    let own = own["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == "me");
+    let own = own.unwrap()["id"].as_str().unwrap();
+    as_me(&["token", "revoke", own]).await.expect(1, "--store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_token_and_a_last_straight_in_the_store() {
+    let host = Host::start(Setup::demo()).await;
+    let token = async |args: &[&str]| host.run(&[&["token"], args, &["--store"]].concat()).await;
+    let ci = ["create", "--name", "ci", "--scope", "read"];
+    token(&ci)
+        .await
+        .expect(1, "create one with every scope first");
+    let me = [
+        "create", "--name", "me", "--scope", "read", "admin", "--json",
+    ];
+    let me = token(&me).await.json();
+    let (text, id) = (me["token"].as_str().unwrap(), me["id"].as_str().unwrap());
+    // The host that runs knows it at once.
+    host.run(&["jobs", "--token", text])
+        .await
+        .expect(0, "no jobs");
+    token(&["list"]).await.expect(0, "read,admin");
+    // Its last one, too: whoever has the store can make another.
+    token(&["revoke", id]).await.expect(0, id);
+    token(&["revoke", "nobody"]).await.expect(1, "no token");
+    let again = [
+        "create", "--name", "me", "--scope", "admin", "read", "--json",
+    ];
+    let again = token(&again).await.json();
+    let text = again["token"].as_str().unwrap();
+    host.run(&["jobs", "--token", text])
+        .await
+        .expect(0, "no jobs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_others_reach_wants_a_token_at_its_start() {
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let gantry = |args: &[&str]| {
+        let mut command = Command::new(gantry());
+        command
+            .args(args)
+            .env_clear()
+            .current_dir(folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("GANTRY_DATA", folder.path().join("d"))
+            .env("RUNNER", "process")
+            .env("BIND", "0.0.0.0")
+            .env("PORT", "0");
+        command
+    };
+    let refused = async || {
+        for args in [["serve"], ["check"]] {
+            Said::by(gantry(&args))
+                .await
+                .expect(1, "gantry token create --store");
+        }
+    };
+    refused().await;
+    let create = [
+        "token", "create", "--name", "me", "--scope", "read", "admin", "--store",
+    ];
+    let me = Said::by(gantry(&[&create[..], &["--json"]].concat()))
+        .await
+        .json();
+
+    let mut serve = gantry(&["serve"]);
+    serve
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut host = serve.spawn().unwrap();
+    let mut lines = BufReader::new(host.stdout.take().unwrap()).lines();
+    let ready = lines.next().unwrap().unwrap();
+    let port = ready.rsplit(':').next().unwrap();
+    let server = format!("http://127.0.0.1:{port}");
+    let jobs = ["jobs", "--server", &server, "--token"];
+    let with = |token: &str| gantry(&[&jobs[..], &[token]].concat());
+    Said::by(with(me["token"].as_str().unwrap()))
+        .await
+        .expect(0, "no jobs");
+    Said::by(with("gantry_00")).await.expect(1, "isn't known");
+    kill_process(Pid::from_child(&host), Signal::TERM).unwrap();
+    assert_eq!(host.wait().unwrap().code(), Some(0));
+
+    let revoke = ["token", "revoke", me["id"].as_str().unwrap(), "--store"];
+    Said::by(gantry(&revoke)).await.expect(0, "is revoked");
+    refused().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn help_examples_and_exit_statuses() {
     Said::alone(&[], &["--help"]).await.expect(0, "submit");
     Said::alone(&[], &["--version"]).await.expect(0, "gantry");
@@ -155,6 +315,23 @@ async fn help_examples_and_exit_statuses() {
         Said::alone(&[], &[command, "--help"])
             .await
             .expect(0, "Example");
+    }
+    for act in ["create", "list", "revoke"] {
+        Said::alone(&[], &["token", act, "--help"])
+            .await
+            .expect(0, "Example");
+    }
+    for (args, said) in [
+        (&["token", "create", "--name", "a"][..], "--scope"),
+        (&["token", "create", "--scope", "read"], "--name"),
+        (
+            &["token", "create", "--name", "a", "--scope", "write"],
+            "read, submit, admin",
+        ),
+        (&["token", "revoke"], "<ID>"),
+        (&["token", "list", "--config", "a.toml"], "--store"),
+    ] {
+        Said::alone(&[], args).await.expect(2, said);
     }
     Said::alone(&[], &[]).await.expect(2, "Usage");
     Said::alone(&[], &["sing"]).await.expect(2, "sing");

@@ -86,6 +86,11 @@ async fn look(settings: &Settings, findings: &mut Findings) {
         Err(error) => return findings.wrong("store", format!("{shown}: {error:#}")),
     };
     findings.fine("store", format!("{} at {shown}", stores.name));
+    match parts::unguarded(settings, &stores).await {
+        Ok(None) => {}
+        Ok(Some(why)) => findings.wrong("access", why),
+        Err(error) => findings.wrong("access", format!("{error:#}")),
+    }
     look_at_pipelines(settings, findings);
     let archive = Arc::new(stores.plugin_memory());
     match parts::plugins(settings, &data, archive).await {

@@ -45,7 +45,7 @@ fn rate(text: &str) -> Result<Value> {
 }
 
 /// A name as one segment of a path.
-fn segment(name: &str) -> Result<String> {
+pub(super) fn segment(name: &str) -> Result<String> {
     if matches!(name, "" | "." | "..") {
         bail!("`{name}` isn't a name");
     }

@@ -1,13 +1,15 @@
-//! Who may call: a token, a session's cookie or, on loopback without a token, a request that no
-//! other site's page can have sent. It knows no scopes, and never logs a token.
+//! Whether a request may pass: by a token, a session's cookie or, on loopback without a token, where
+//! no other site's page can have sent it. Which route needs what is `routes`' table; a token is
+//! never logged.
 
 use crate::Shared;
+use crate::caller::Caller;
 use crate::host::{Authority, one};
 use crate::problem::{Code, Problem};
+use crate::routes::Need;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use pipeline::Digest;
-use sha2::{Digest as _, Sha256};
 
 /// The session's cookie; the first name where the page came over HTTPS.
 pub(crate) const COOKIES: [&str; 2] = ["__Host-gantry_session", "gantry_session"];
@@ -15,89 +17,82 @@ pub(crate) const COOKIES: [&str; 2] = ["__Host-gantry_session", "gantry_session"
 /// Cookies of these names that are looked at: a page of a site below could add some.
 const COOKIES_TRIED: usize = 4;
 
-/// SHA-256 of the configured token: what is compared has one length, whatever was sent.
-pub(crate) struct Token([u8; 32]);
-
-impl Token {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(Sha256::digest(text).into())
-    }
-
-    /// In the same time, wherever they differ.
-    pub(crate) fn is(&self, given: &str) -> bool {
-        let given: [u8; 32] = Sha256::digest(given).into();
-        let differ = self
-            .0
-            .iter()
-            .zip(given)
-            .fold(0, |sum, (a, b)| sum | (a ^ b));
-        std::hint::black_box(differ) == 0
-    }
-}
-
-/// Whose a request's jobs are: the token's, by a word that doesn't give it away.
-pub(crate) fn submitter(token: Option<&str>) -> String {
-    match token {
-        None => "local".to_owned(),
-        Some(token) => format!("token:{:.12}", Digest::of(token.as_bytes()).0),
-    }
-}
-
 pub(crate) fn is_api(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/")
 }
 
-/// Whether this address of the main host is for everybody.
-fn is_public(path: &str) -> bool {
-    (!is_api(path) && path != "/metrics") || path == "/api/session"
+/// What a request needs that no row of the table is about.
+fn else_needed(path: &str) -> Need {
+    match is_api(path) || path == "/metrics" {
+        true => Need::Known,
+        false => Need::Public,
+    }
 }
 
-/// Lets a request pass, or says why not. `/api/session` looks at its token itself.
+/// Lets a request to this route pass, and says who sent it; or why not. Of a public route nobody is
+/// asked: `/api/session` looks at its token itself.
 pub(crate) async fn admit(
     shared: &Shared,
     parts: &Parts,
+    route: &str,
     authority: Option<&Authority>,
-) -> Result<(), Problem> {
+) -> Result<Option<Caller>, Problem> {
     let path = parts.uri.path();
     if is_probe(path) {
-        return Ok(());
+        return Ok(None);
     }
-    if shared.is_open() {
+    let need = shared.needs.of(&parts.method, route);
+    let need = need.unwrap_or_else(|| else_needed(path));
+    let is_unsafe = !parts.method.is_safe();
+    let open = match (need, shared.access.open().await) {
+        // What is the same for everybody needs no store; the stricter look does no harm.
+        (Need::Public, Err(_)) => {
+            check_own_host(authority, shared.config.port)?;
+            None
+        }
+        (_, open) => open?,
+    };
+    if open.is_some() {
         check_own_host(authority, shared.config.port)?;
     }
-    let unsafe_method = !parts.method.is_safe();
-    if is_public(path) {
-        return if unsafe_method {
-            check_origin(parts, authority, false)
-        } else {
-            Ok(())
-        };
+    if need == Need::Public || open.is_some() {
+        if is_unsafe {
+            check_origin(parts, authority, false)?;
+        }
+        return Ok(open);
     }
-    if shared.is_open() {
-        return if unsafe_method {
-            check_origin(parts, authority, false)
-        } else {
-            Ok(())
-        };
-    }
-    if let Some(given) = bearer(&parts.headers) {
-        return match &shared.token {
-            Some(token) if token.is(given) => Ok(()),
-            _ => Err(unauthorized("this token isn't known")),
-        };
-    }
-    for id in session_ids(&parts.headers) {
-        if shared.store.session(&session_digest(id)).await?.is_some() {
-            return if unsafe_method {
-                check_origin(parts, authority, true)
-            } else {
-                Ok(())
-            };
+    let caller = match bearer(&parts.headers) {
+        Some(given) => {
+            let caller = shared.access.by_text(given).await?;
+            caller.ok_or_else(|| unauthorized("this token isn't known, or it was revoked"))?
+        }
+        None => {
+            let caller = by_cookie(shared, &parts.headers).await?;
+            let caller = caller.ok_or_else(|| {
+                unauthorized(
+                    "send `Authorization: Bearer TOKEN`, or sign in on the page; the token is the \
+                     host's API_TOKEN, or one that `gantry token create` has printed",
+                )
+            })?;
+            if is_unsafe {
+                check_origin(parts, authority, true)?;
+            }
+            caller
+        }
+    };
+    caller.may(need)?;
+    Ok(Some(caller))
+}
+
+async fn by_cookie(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    for id in session_ids(headers) {
+        let session = shared.access.store.session(&session_digest(id)).await?;
+        let Some(session) = session else { continue };
+        if let Some(caller) = shared.access.by_digest(&session.token).await? {
+            return Ok(Some(caller));
         }
     }
-    Err(unauthorized(
-        "send `Authorization: Bearer TOKEN`, or sign in on the page; the token is the host's API_TOKEN",
-    ))
+    Ok(None)
 }
 
 pub(crate) fn unauthorized(detail: &str) -> Problem {
@@ -117,7 +112,7 @@ fn check_own_host(authority: Option<&Authority>, port: u16) -> Result<(), Proble
     Err(Problem::new(
         Code::WrongHost,
         format!(
-            "without API_TOKEN only localhost:{port}, 127.0.0.1:{port} and [::1]:{port} are answered: \
+            "without a token only localhost:{port}, 127.0.0.1:{port} and [::1]:{port} are answered: \
              use one of them, or set API_TOKEN"
         ),
     ))
@@ -166,9 +161,10 @@ pub(crate) fn session_ids(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .take(COOKIES_TRIED)
 }
 
-/// What the store knows of a session.
+/// What the store knows of a session. A host of a version without scopes, beside this one in an
+/// upgrade, reckons another one: it would take any session for one that may do everything.
 pub(crate) fn session_digest(id: &str) -> Digest {
-    Digest::of(id.as_bytes())
+    Digest::of(format!("session:{id}").as_bytes())
 }
 
 #[cfg(test)]
@@ -176,34 +172,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_itself_only() {
-        let token = Token::new("correct horse");
-        assert!(token.is("correct horse"));
-        for other in ["", "correct hors", "correct horse ", "Correct horse"] {
-            assert!(!token.is(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn what_is_guarded() {
+    fn what_no_row_is_about_is_guarded_below_the_api() {
         for path in [
             "/api",
             "/api/",
-            "/api/jobs",
-            "/api/sessions",
+            "/api/nothing",
             "/metrics",
             "/api/session/x",
         ] {
-            assert!(!is_public(path), "{path}");
+            assert_eq!(else_needed(path), Need::Known, "{path}");
         }
-        for path in [
-            "/",
-            "/gallery/app.js",
-            "/sites/x/",
-            "/apidocs",
-            "/api/session",
-        ] {
-            assert!(is_public(path), "{path}");
+        for path in ["/", "/gallery/none.js", "/apidocs", "/metricsx"] {
+            assert_eq!(else_needed(path), Need::Public, "{path}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The same act on many jobs, chosen by a filter: each is a transaction of its own, and an answer
 //! says where to go on. What an act does to a job is `pipeline`'s.
 
+use crate::caller::Caller;
 use crate::jobs::Retry;
 use crate::problem::{Code, Problem};
 use crate::{Shared, body};
@@ -80,19 +81,26 @@ impl Verb {
 
 pub(crate) async fn retry(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    act(&shared, request, Verb::Retry).await
+    act(&shared, &caller, request, Verb::Retry).await
 }
 
 pub(crate) async fn cancel(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    act(&shared, request, Verb::Cancel).await
+    act(&shared, &caller, request, Verb::Cancel).await
 }
 
-async fn act(shared: &Shared, request: Request, verb: Verb) -> Result<Response, Problem> {
+async fn act(
+    shared: &Shared,
+    caller: &Caller,
+    request: Request,
+    verb: Verb,
+) -> Result<Response, Problem> {
     let (asked, _) = body::json::<Asked>(shared, request).await?;
     let mut choice = Choice::of(&asked, verb)?;
     let said = Retry {
@@ -110,7 +118,8 @@ async fn act(shared: &Shared, request: Request, verb: Verb) -> Result<Response, 
     };
     let mut rows = 0;
     while let Some(status) = choice.statuses.first().copied() {
-        let page = shared.store.jobs(&choice.filter(status)).await?;
+        let filter = choice.filter(status, caller);
+        let page = shared.store.jobs(&filter).await?;
         rows += page.items.len();
         for job in &page.items {
             if answer.matched == choice.limit {
@@ -249,8 +258,9 @@ impl Choice {
         Ok(choice)
     }
 
-    fn filter(&self, status: Status) -> Filter {
+    fn filter(&self, status: Status, caller: &Caller) -> Filter {
         Filter {
+            groups: caller.groups().cloned(),
             status: Some(status),
             pipeline: self.pipeline.clone(),
             group: self.group.clone(),

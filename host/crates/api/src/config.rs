@@ -38,9 +38,9 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Settings of the API.
 #[derive(Clone)]
 pub struct ApiConfig {
-    /// The first token; with it everything under `/api` wants a token or a session.
+    /// A first token, with every scope; with it everything under `/api` wants a token or a session.
     pub api_token: Option<Secret>,
-    /// Whether only this machine can connect. Without that and without a token, `/api` is shut.
+    /// Whether only this machine can connect. Then, as long as there is no token, `/api` is open.
     pub bind_is_loopback: bool,
     /// The port that clients connect to, as it stands in `Host` and in the sites' addresses.
     pub port: u16,

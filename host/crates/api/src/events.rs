@@ -1,6 +1,7 @@
 //! Stored events as server-sent events, of one job or of all. Pieces of an agent's text
 //! (`agent.delta`) aren't stored, and so aren't here.
 
+use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::query::{Params, wrong};
 use crate::{Shared, host, jobs};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use pipeline::{JobId, StoredEvent};
 use serde_json::json;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -43,12 +45,26 @@ enum Feed {
     },
     All {
         after: Position,
+        /// None: of every job, and of plugins.
+        only: Option<Only>,
     },
 }
+
+/// The jobs that a token which is bound to groups hears of.
+struct Only {
+    groups: BTreeSet<String>,
+    /// Whether a job is one of them: it never changes its group.
+    known: HashMap<JobId, bool>,
+}
+
+/// Jobs that a stream remembers before it asks anew.
+const KNOWN: usize = 10_000;
 
 /// What a look at the store came to.
 enum News {
     None,
+    /// There was some, of others' jobs only, and there may be more.
+    Passed,
     Events(Vec<StoredEvent>),
     /// All was sent, and no more is asked for.
     Over,
@@ -56,6 +72,7 @@ enum News {
 
 struct Stream {
     shared: Arc<Shared>,
+    caller: Caller,
     feed: Feed,
     wakes: Receiver<Wake>,
     comment_at: Instant,
@@ -64,6 +81,7 @@ struct Stream {
 
 pub(crate) async fn of_job(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     mut params: Params,
@@ -83,19 +101,18 @@ pub(crate) async fn of_job(
             .filter(|after| *after >= 0)
             .ok_or_else(bad_place)?,
     };
-    let id = jobs::find(&shared, &id).await?.id;
-    open(
-        &shared,
-        Feed::Job {
-            id,
-            after,
-            until_final,
-        },
-    )
+    let id = jobs::find(&shared, &caller, &id).await?.id;
+    let feed = Feed::Job {
+        id,
+        after,
+        until_final,
+    };
+    open(&shared, caller, feed)
 }
 
 pub(crate) async fn of_all(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, Problem> {
@@ -105,7 +122,11 @@ pub(crate) async fn of_all(
         None => shared.store.stream_end().await?,
         Some(place) => position(place).ok_or_else(bad_place)?,
     };
-    open(&shared, Feed::All { after })
+    let only = caller.groups().map(|groups| Only {
+        groups: groups.clone(),
+        known: HashMap::new(),
+    });
+    open(&shared, caller, Feed::All { after, only })
 }
 
 /// The id of the last event that the client has; the header rules, as it is newer.
@@ -131,7 +152,7 @@ fn position(text: &str) -> Option<Position> {
     Some((part(a)?, part(b)?))
 }
 
-fn open(shared: &Arc<Shared>, feed: Feed) -> Result<Response, Problem> {
+fn open(shared: &Arc<Shared>, caller: Caller, feed: Feed) -> Result<Response, Problem> {
     let permit = Arc::clone(&shared.streams)
         .try_acquire_owned()
         .map_err(|_| {
@@ -142,6 +163,7 @@ fn open(shared: &Arc<Shared>, feed: Feed) -> Result<Response, Problem> {
         })?;
     let stream = Stream {
         shared: Arc::clone(shared),
+        caller,
         feed,
         // Before the first read, or a hint is lost.
         wakes: shared.store.wakes(),
@@ -168,9 +190,11 @@ impl Stream {
             if self.shared.stopping.is_cancelled() {
                 return None;
             }
+            let mut rests = true;
             match self.news().await {
                 Ok(News::Events(events)) => return Some(self.written(&events)),
                 Ok(News::Over) => return None,
+                Ok(News::Passed) => rests = false,
                 Ok(News::None) => {}
                 // The client comes back with its last id; what it missed is still there.
                 Err(error) => {
@@ -181,17 +205,20 @@ impl Stream {
             let now = Instant::now();
             if now >= self.comment_at {
                 self.comment_at = now + COMMENT_EVERY;
-                return self
-                    .is_wanted()
-                    .await
-                    .then(|| Bytes::from_static(b": alive\n\n"));
+                return self.is_wanted().await.then(|| self.comment());
             }
-            self.sleep().await;
+            if rests {
+                self.sleep().await;
+            }
         }
     }
 
     /// What there is to say now.
-    async fn news(&self) -> Result<News, StoreError> {
+    async fn news(&mut self) -> Result<News, StoreError> {
+        // Its token may have been revoked since.
+        if !self.shared.access.holds(&self.caller).await? {
+            return Ok(News::Over);
+        }
         let mut events = self.read().await?;
         if events.is_empty() && self.is_final().await? {
             // Read again: what came before the job was final may have come after the first look.
@@ -200,10 +227,58 @@ impl Stream {
                 return Ok(News::Over);
             }
         }
-        Ok(match events.is_empty() {
-            true => News::None,
-            false => News::Events(events),
+        let read = events.len();
+        let events = self.own(events).await?;
+        Ok(match (events.is_empty(), read) {
+            (true, 0) => News::None,
+            (true, _) => News::Passed,
+            (false, _) => News::Events(events),
         })
+    }
+
+    /// Those of them that the caller may hear of; the stream moves on past all of them.
+    async fn own(&mut self, mut events: Vec<StoredEvent>) -> Result<Vec<StoredEvent>, StoreError> {
+        let Feed::All {
+            after,
+            only: Some(only),
+        } = &mut self.feed
+        else {
+            return Ok(events);
+        };
+        if only.known.len() > KNOWN {
+            only.known.clear();
+        }
+        let of_jobs = events.iter().filter_map(|event| event.job);
+        let new: BTreeSet<JobId> = of_jobs
+            .filter(|job| !only.known.contains_key(job))
+            .collect();
+        if !new.is_empty() {
+            let new: Vec<JobId> = new.into_iter().collect();
+            let own = self.shared.store.in_groups(&new, &only.groups).await?;
+            only.known
+                .extend(new.into_iter().map(|job| (job, own.contains(&job))));
+        }
+        if let Some(last) = events.last() {
+            *after = last.position;
+        }
+        events.retain(|event| {
+            event
+                .job
+                .is_some_and(|job| only.known.get(&job) == Some(&true))
+        });
+        Ok(events)
+    }
+
+    /// That the stream lives. Where it was silent about others' events, it also says past which: a
+    /// client that comes back needn't pass them once more.
+    fn comment(&self) -> Bytes {
+        match &self.feed {
+            Feed::All {
+                after,
+                only: Some(_),
+            } => format!(": alive\nid: {}-{}\n\n", after.0, after.1).into(),
+            _ => Bytes::from_static(b": alive\n\n"),
+        }
     }
 
     /// Whether the stream is to end with its job, and the job is final now. A final event says
@@ -224,7 +299,7 @@ impl Stream {
     async fn read(&self) -> Result<Vec<StoredEvent>, StoreError> {
         match self.feed {
             Feed::Job { id, after, .. } => self.shared.store.job_events(id, after, BATCH).await,
-            Feed::All { after } => self.shared.store.stream(after, BATCH).await,
+            Feed::All { after, .. } => self.shared.store.stream(after, BATCH).await,
         }
     }
 
@@ -263,7 +338,7 @@ impl Stream {
                     *after = event.seq;
                     event.seq.to_string()
                 }
-                Feed::All { after } => {
+                Feed::All { after, .. } => {
                     *after = event.position;
                     format!("{}-{}", after.0, after.1)
                 }

@@ -1,6 +1,7 @@
 //! A job's workspace, read-only: a list, and files as attachments, so that nothing an agent wrote
 //! runs under this origin. Opening files is the host's, behind [`JobFiles`].
 
+use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::query::Params;
 use crate::{Shared, jobs};
@@ -90,13 +91,14 @@ impl From<FilesError> for Problem {
 
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path(id): Path<String>,
     mut params: Params,
 ) -> Result<Response, Problem> {
     let after = params.text("after");
     let limit = params.limit(LIST_MOST, LIST_MOST)?;
     params.done("after and limit")?;
-    let job = jobs::find(&shared, &id).await?;
+    let job = jobs::find(&shared, &caller, &id).await?;
     let files = Arc::clone(&shared.files);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let page = blocking(move || files.list(&job, after.as_deref(), limit)).await?;
@@ -110,9 +112,10 @@ pub(crate) async fn list(
 
 pub(crate) async fn open(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path((id, path)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let job = jobs::find(&shared, &id).await?;
+    let job = jobs::find(&shared, &caller, &id).await?;
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let files = Arc::clone(&shared.files);
     let (file, size) = blocking(move || files.open(&job, &path)).await?;

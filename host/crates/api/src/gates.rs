@@ -1,5 +1,6 @@
 //! Limits on pipelines and groups, and pauses: what people set, and how it stands.
 
+use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::{Shared, body};
 use axum::Json;
@@ -19,10 +20,27 @@ const LONGEST: u32 = 86_400;
 
 type Answer = Result<Response, Problem>;
 
-pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Answer {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
     let gates = shared.store.gates().await?;
-    let items: Vec<Value> = gates.iter().map(shown).collect();
+    let items: Vec<Value> = gates
+        .iter()
+        .filter_map(|gate| shown_to(&caller, gate))
+        .collect();
     Ok(Json(json!({ "items": items })).into_response())
+}
+
+/// A token that is bound to groups sees what keeps its jobs back: of what isn't its groups' alone
+/// the limit, and not how many jobs there are.
+fn shown_to(caller: &Caller, gate: &Gate) -> Option<Value> {
+    let mut shown = shown(gate);
+    let Some(groups) = caller.groups() else {
+        return Some(shown);
+    };
+    if gate.kind == GateKind::Group && groups.contains(&gate.name) {
+        return Some(shown);
+    }
+    (shown["running"], shown["waiting"]) = (Value::Null, Value::Null);
+    (gate.kind != GateKind::Group || gate.name == "*").then_some(shown)
 }
 
 fn shown(gate: &Gate) -> Value {

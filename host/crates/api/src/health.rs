@@ -47,7 +47,7 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Response,
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let mut text = Text::default();
     text.head("gantry_jobs", "gauge", "Jobs by status");
-    for (status, jobs) in shared.store.counts().await? {
+    for (status, jobs) in shared.store.counts(None).await? {
         text.line("gantry_jobs", &[("status", status.word())], jobs);
     }
     text.head(

@@ -1,5 +1,6 @@
 //! Submitting, reading, acting on and deleting jobs. What an act does to a job is `pipeline`'s.
 
+use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::query::{Params, job_id, wrong};
 use crate::view::JobView;
@@ -56,9 +57,14 @@ struct Feedback {
     text: String,
 }
 
-pub(crate) async fn submit(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
+pub(crate) async fn submit(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    request: Request,
+) -> Answer {
     let key = idempotency_key(request.headers())?;
-    let (submission, bytes) = body::json::<Submission>(&shared, request).await?;
+    let (mut submission, bytes) = body::json::<Submission>(&shared, request).await?;
+    submission.group = caller.group(submission.group)?;
     let spec = pipelines::wanted(
         shared.store.pipelines().await?,
         submission.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE),
@@ -70,9 +76,12 @@ pub(crate) async fn submit(State(shared): State<Arc<Shared>>, request: Request) 
     }
     let new = NewJob {
         unique,
-        job: new_job(&shared, submission, spec)?,
+        job: Job {
+            submitter: caller.submitter(),
+            ..new_job(&shared, submission, spec)?
+        },
         idempotency: key.map(|key| Idempotency {
-            key: format!("jobs:{key}"),
+            key: caller.key(&key),
             body: Digest::of(&bytes),
         }),
     };
@@ -136,7 +145,6 @@ fn new_job(shared: &Shared, from: Submission, spec: PipelineSpec) -> Result<Job,
         params,
         priority,
         group: from.group,
-        submitter: shared.submitter.clone(),
         ..Job::new(JobId(Uuid::now_v7()), from.name, spec, now)
     };
     Ok(job.not_before(run_at))
@@ -192,7 +200,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, mut params: Params) -> Answer {
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    mut params: Params,
+) -> Answer {
     let status = params
         .text("status")
         .map(|word| status(&word))
@@ -201,6 +213,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, mut params: Params) 
         status,
         pipeline: params.text("pipeline"),
         group: params.text("group"),
+        groups: caller.groups().cloned(),
         q: params.text("q").filter(|q| !q.is_empty()),
         limit: params.limit(200, 50)?,
         cursor: params.place("cursor")?,
@@ -224,27 +237,44 @@ fn status(word: &str) -> Result<Status, Problem> {
     })
 }
 
-pub(crate) async fn read(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    let job = find(&shared, &id).await?;
+pub(crate) async fn read(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    let job = find(&shared, &caller, &id).await?;
     let hosts = hosts(&shared, std::slice::from_ref(&job)).await?;
     Ok(Json(JobView::new(&job, &shared.config, Some(&hosts))).into_response())
 }
 
-pub(crate) async fn find(shared: &Shared, id: &str) -> Result<Job, Problem> {
+/// A job that the caller may see: to them there is no other.
+pub(crate) async fn find(shared: &Shared, caller: &Caller, id: &str) -> Result<Job, Problem> {
     let id = job_id(id)?;
-    shared
-        .store
-        .job(id)
-        .await?
+    let job = shared.store.job(id).await?;
+    job.filter(|job| caller.sees(job))
         .ok_or_else(|| Problem::no_job(id))
 }
 
-pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    act(&shared, &id, Input::Cancel).await
+/// The id of a job that is to be changed: looked up where the caller doesn't see every one. A job
+/// never changes its group.
+async fn within_reach(shared: &Shared, caller: &Caller, id: &str) -> Result<JobId, Problem> {
+    match caller.groups() {
+        None => job_id(id),
+        Some(_) => Ok(find(shared, caller, id).await?.id),
+    }
+}
+
+pub(crate) async fn cancel(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    act(&shared, &caller, &id, Input::Cancel).await
 }
 
 pub(crate) async fn retry(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path(id): Path<String>,
     request: Request,
 ) -> Answer {
@@ -252,8 +282,8 @@ pub(crate) async fn retry(
     let asked: Retry = body::json_or_none(&shared, request).await?;
     let limits = &shared.config.limits;
     asked.check(limits)?;
-    let input = asked.of(&find(&shared, &id).await?, limits)?;
-    act(&shared, &id, input).await
+    let input = asked.of(&find(&shared, &caller, &id).await?, limits)?;
+    act(&shared, &caller, &id, input).await
 }
 
 impl Retry {
@@ -301,17 +331,18 @@ fn check_text(what: &str, text: &str, limits: &Limits) -> Result<(), Problem> {
 
 pub(crate) async fn feedback(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path(id): Path<String>,
     request: Request,
 ) -> Answer {
     job_id(&id)?;
     let (Feedback { text }, _) = body::json(&shared, request).await?;
     check_text("text", &text, &shared.config.limits)?;
-    act(&shared, &id, Input::Feedback { text }).await
+    act(&shared, &caller, &id, Input::Feedback { text }).await
 }
 
-async fn act(shared: &Shared, id: &str, input: Input) -> Answer {
-    let id = job_id(id)?;
+async fn act(shared: &Shared, caller: &Caller, id: &str, input: Input) -> Answer {
+    let id = within_reach(shared, caller, id).await?;
     let now = (shared.config.now)();
     match shared
         .store
@@ -325,8 +356,12 @@ async fn act(shared: &Shared, id: &str, input: Input) -> Answer {
     }
 }
 
-pub(crate) async fn delete(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    let id = job_id(&id)?;
+pub(crate) async fn delete(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    let id = within_reach(&shared, &caller, &id).await?;
     match shared.store.delete(id).await? {
         Deleted::Done(_) => Ok(StatusCode::NO_CONTENT.into_response()),
         Deleted::Running => {

@@ -1,5 +1,6 @@
 //! A job's log, a page at a time. It follows nothing: that is what events are for.
 
+use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::{Shared, jobs};
@@ -11,13 +12,14 @@ use std::sync::Arc;
 
 pub(crate) async fn read(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path(id): Path<String>,
     mut params: Params,
 ) -> Result<Response, Problem> {
     let after = params.place("after")?.unwrap_or(0);
     let limit = params.limit(1000, 200)?;
     params.done("after and limit")?;
-    let job = jobs::find(&shared, &id).await?;
+    let job = jobs::find(&shared, &caller, &id).await?;
     let items = shared.store.logs(job.id, after, limit).await?;
     let full = items.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let next_cursor = items

@@ -68,7 +68,7 @@ pub(crate) async fn observe(
 }
 
 async fn send(shared: &Shared, request: Request, next: Next, route: &mut String) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let authority = match named(&parts, shared.config.domain.as_deref()) {
         Named::Site(name) => {
             "site".clone_into(route);
@@ -84,8 +84,12 @@ async fn send(shared: &Shared, request: Request, next: Next, route: &mut String)
         body::drain(&parts.headers, body);
         return refusal.into_response();
     }
-    if let Err(refusal) = auth::admit(shared, &parts, authority.as_ref()).await {
-        return refusal.into_response();
+    match auth::admit(shared, &parts, route, authority.as_ref()).await {
+        Ok(None) => {}
+        Ok(Some(caller)) => {
+            parts.extensions.insert(caller);
+        }
+        Err(refusal) => return refusal.into_response(),
     }
     let is_api = auth::is_api(parts.uri.path());
     let mut answer = next.run(Request::from_parts(parts, body)).await;

@@ -2,6 +2,7 @@
 //! of one: a hold in the store, which the hosts keep to. It runs none.
 
 use crate::Shared;
+use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -25,9 +26,18 @@ struct Merged {
     hosts: Vec<HostId>,
 }
 
-pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let hosts = shared.store.hosts().await?;
-    let items = merged(&hosts);
+    let mut items = merged(&hosts);
+    if caller.groups().is_some() {
+        // What a fault says may quote the job that met it.
+        for item in &mut items {
+            (item.report.last_error, item.report.held) = (None, None);
+        }
+    }
     let refused: Vec<Value> = hosts
         .iter()
         .filter(|host| host.alive)

@@ -1,14 +1,20 @@
 //! Signing in on the page: a token for a cookie that no script can read. The store knows the
-//! digest of the cookie's id only, and the token isn't kept.
+//! digests of the cookie's id and of the token; a session ends with its token.
 
+use crate::access::Access;
+use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::{Shared, auth, body};
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use pipeline::Digest;
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Session;
 
 const LASTS: Duration = Duration::from_secs(30 * 86_400);
 
@@ -24,20 +30,15 @@ pub(crate) async fn begin(
 ) -> Result<Response, Problem> {
     let secure = is_https(request.headers());
     let (SignIn { token: given }, _) = body::json(&shared, request).await?;
-    match &shared.token {
-        Some(token) if token.is(&given) => {}
-        Some(_) => return Err(auth::unauthorized("this token isn't known")),
-        None => {
-            return Err(auth::unauthorized(
-                "this host has no API_TOKEN to sign in with",
-            ));
-        }
-    }
+    check(&shared.access, &given).await?;
     let id = hex::encode((shared.config.entropy)().map_err(Problem::internal)?);
-    let expires = (shared.config.now)().after(LASTS);
-    shared
-        .store
-        .put_session(&auth::session_digest(&id), expires)
+    let session = Session {
+        token: Digest::of(given.as_bytes()),
+        expires: (shared.config.now)().after(LASTS),
+    };
+    let store = &shared.access.store;
+    store
+        .put_session(&auth::session_digest(&id), &session)
         .await?;
     let name = auth::COOKIES[usize::from(!secure)];
     let cookie = cookie(name, &id, LASTS.as_secs());
@@ -45,15 +46,35 @@ pub(crate) async fn begin(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, value)]).into_response())
 }
 
+async fn check(access: &Access, given: &str) -> Result<(), Problem> {
+    if access.by_text(given).await?.is_some() {
+        return Ok(());
+    }
+    Err(auth::unauthorized(match access.open().await? {
+        None => "this token isn't known, or it was revoked",
+        Some(_) => {
+            "this host has no token yet, and asks for none: there is nothing to sign in with"
+        }
+    }))
+}
+
+/// Who is signed in, for the page: what it can offer.
+pub(crate) async fn read(caller: Caller) -> Response {
+    Json(json!({
+        "name": caller.name(),
+        "scopes": caller.scopes(),
+        "groups": caller.groups(),
+    }))
+    .into_response()
+}
+
 pub(crate) async fn end(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     for id in auth::session_ids(&headers) {
-        shared
-            .store
-            .delete_session(&auth::session_digest(id))
-            .await?;
+        let store = &shared.access.store;
+        store.delete_session(&auth::session_digest(id)).await?;
     }
     let gone = auth::COOKIES.map(|name| (header::SET_COOKIE, cookie(name, "", 0)));
     Ok((StatusCode::NO_CONTENT, AppendHeaders(gone)).into_response())

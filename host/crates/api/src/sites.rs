@@ -1,6 +1,7 @@
 //! The list of published sites, and taking one back. Their files are served by `pages`.
 
 use crate::Shared;
+use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::query::Params;
 use axum::Json;
@@ -13,12 +14,14 @@ use store::Site;
 
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     mut params: Params,
 ) -> Result<Response, Problem> {
     let limit = params.limit(200, 200)?;
     let cursor = params.place("cursor")?;
     params.done("limit and cursor")?;
-    let page = shared.store.sites(limit, cursor).await?;
+    let page = shared.store.sites(limit, cursor, caller.groups());
+    let page = page.await?;
     let items: Vec<Value> = page.items.iter().map(|site| shown(&shared, site)).collect();
     let next_cursor = page.next_cursor.map(|cursor| cursor.to_string());
     Ok(Json(json!({ "items": items, "next_cursor": next_cursor })).into_response())

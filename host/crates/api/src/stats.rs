@@ -1,7 +1,8 @@
-//! One glance at the installation: how many jobs stand where, and what the living hosts say of
-//! their agent and runner. The words are the hosts' own.
+//! One glance at the installation: how many of the jobs that the caller sees stand where, and what
+//! the living hosts say of their agent and runner. The words are the hosts' own.
 
 use crate::Shared;
+use crate::caller::Caller;
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
@@ -10,8 +11,11 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use store::HostState;
 
-pub(crate) async fn read(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    let counts = shared.store.counts().await?;
+pub(crate) async fn read(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let counts = shared.store.counts(caller.groups()).await?;
     let counts: Map<_, _> = counts
         .into_iter()
         .map(|(status, jobs)| (status.word().to_owned(), Value::from(jobs)))

@@ -11,8 +11,12 @@
 mod access;
 #[path = "http/bodies.rs"]
 mod bodies;
+#[path = "http/bound.rs"]
+mod bound;
 #[path = "http/bulk.rs"]
 mod bulk;
+#[path = "http/by.rs"]
+mod by;
 #[path = "http/gallery.rs"]
 mod gallery;
 #[path = "http/jobs.rs"]
@@ -23,5 +27,7 @@ mod setup;
 mod sites;
 #[path = "http/streams.rs"]
 mod streams;
+#[path = "http/tokens.rs"]
+mod tokens;
 #[path = "http/views.rs"]
 mod views;

@@ -3,6 +3,7 @@
 //! [`step`] says what follows from an input, [`resume`] what to do after a crash.
 //! Nothing here reads a clock, a file, a socket or a random number.
 
+mod access;
 mod failure;
 mod id;
 mod names;
@@ -25,6 +26,7 @@ mod table;
 
 mod boundary;
 
+pub use access::{MOST_GROUPS, Scope, Token, TokenError, TokenSpec, token_text};
 pub use back_off::{BackOff, BackOffs, Pauses};
 pub use blame::{Accused, BlameRule, PluginFault, blame};
 pub use boundary::{Boundaries, Boundary};

@@ -1,4 +1,4 @@
-//! What people may call things: job names, groups, params, slugs. It never mends a name silently.
+//! What people may call things: job names, groups, tokens, params, slugs. It never mends a name silently.
 
 use crate::Limits;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NameError {
     /// Nothing but white space.
-    #[error("the {what} is empty: say what the job should make")]
+    #[error("the {what} is empty: it must say something")]
     Empty {
         /// Which field.
         what: &'static str,
@@ -64,6 +64,11 @@ pub fn check_job_name(name: &str, limits: &Limits) -> Result<(), NameError> {
 /// A group: one short line of text.
 pub fn check_group(group: &str, limits: &Limits) -> Result<(), NameError> {
     check("group", group, limits.group_bytes)
+}
+
+/// A token's name: one short line of text.
+pub(crate) fn check_token_name(name: &str, limits: &Limits) -> Result<(), NameError> {
+    check("token's name", name, limits.group_bytes)
 }
 
 /// A job's params, by their size as JSON.

@@ -6,10 +6,8 @@ use crate::{
     Position, Site, StoreError, Submitted, Wake,
 };
 use async_trait::async_trait;
-use pipeline::{
-    Breaker, Digest, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp,
-};
-use std::collections::BTreeMap;
+use pipeline::{Breaker, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::broadcast;
 
 /// The API's store.
@@ -77,8 +75,21 @@ pub trait ApiStore: Send + Sync + std::fmt::Debug {
     /// Lines of a job after number `after`, in order.
     async fn logs(&self, id: JobId, after: i64, limit: u32) -> Result<Vec<LogLine>, StoreError>;
 
-    /// Sites, newest first; `cursor` is the number of the last one seen.
-    async fn sites(&self, limit: u32, cursor: Option<i64>) -> Result<Page<Site>, StoreError>;
+    /// Which of these jobs are of one of these groups.
+    async fn in_groups(
+        &self,
+        jobs: &[JobId],
+        groups: &BTreeSet<String>,
+    ) -> Result<BTreeSet<JobId>, StoreError>;
+
+    /// Sites, newest first; `cursor` is the number of the last one seen. With `groups` only those
+    /// of their jobs.
+    async fn sites(
+        &self,
+        limit: u32,
+        cursor: Option<i64>,
+        groups: Option<&BTreeSet<String>>,
+    ) -> Result<Page<Site>, StoreError>;
 
     /// The site at this address.
     async fn site(&self, slug: &str) -> Result<Option<Site>, StoreError>;
@@ -95,17 +106,11 @@ pub trait ApiStore: Send + Sync + std::fmt::Debug {
     /// What is known of each provider.
     async fn breakers(&self) -> Result<BTreeMap<String, Breaker>, StoreError>;
 
-    /// How many jobs stand where; a status without a job is 0.
-    async fn counts(&self) -> Result<BTreeMap<Status, u64>, StoreError>;
-
-    /// Keeps a session until `expires`, by the database's clock.
-    async fn put_session(&self, digest: &Digest, expires: Timestamp) -> Result<(), StoreError>;
-
-    /// Until when a session is good; none once that has passed.
-    async fn session(&self, digest: &Digest) -> Result<Option<Timestamp>, StoreError>;
-
-    /// Ends a session.
-    async fn delete_session(&self, digest: &Digest) -> Result<(), StoreError>;
+    /// How many jobs stand where, of these groups or of all; a status without a job is 0.
+    async fn counts(
+        &self,
+        groups: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeMap<Status, u64>, StoreError>;
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -1,13 +1,14 @@
 //! Jobs, events, logs, sites and plugins' health, in PostgreSQL or in SQLite.
 //!
-//! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs, [`PluginStore`] what
-//! both remember of plugins; [`Postgres`] and [`Sqlite`] are all three. What each call means, races
+//! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs, [`AccessStore`] who may
+//! call it, [`PluginStore`] what both remember of plugins; [`Postgres`] and [`Sqlite`] are all of them. What each call means, races
 //! included, is said once: by the conformance suite in `tests/`. Nothing here decides what follows
 //! from an input: that is `pipeline::step`.
 
 #[macro_use]
 mod macros;
 
+mod access;
 mod api;
 mod driver;
 mod error;
@@ -30,6 +31,7 @@ mod postgres;
 )]
 mod sqlite;
 
+pub use access::{AccessStore, Admins, Created, NewToken, Revoked, Session};
 pub use api::ApiStore;
 pub use driver::DriverStore;
 pub use error::StoreError;

@@ -31,6 +31,11 @@ const POSTGRES: &[Entry] = &[
         "care",
         include_str!("../../../../migrations/postgres/0005_care.sql"),
     ),
+    (
+        6,
+        "tokens",
+        include_str!("../../../../migrations/postgres/0006_tokens.sql"),
+    ),
 ];
 
 const SQLITE: &[Entry] = &[
@@ -58,6 +63,11 @@ const SQLITE: &[Entry] = &[
         5,
         "care",
         include_str!("../../../../migrations/sqlite/0005_care.sql"),
+    ),
+    (
+        6,
+        "tokens",
+        include_str!("../../../../migrations/sqlite/0006_tokens.sql"),
     ),
 ];
 

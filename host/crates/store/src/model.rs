@@ -6,6 +6,7 @@ use pipeline::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -360,6 +361,8 @@ pub struct Filter {
     pub pipeline: Option<String>,
     /// Of this group.
     pub group: Option<String>,
+    /// Of one of these groups; none where that doesn't count.
+    pub groups: Option<BTreeSet<String>>,
     /// With this in its name, whatever the case.
     pub q: Option<String>,
     /// At most this many.

@@ -3,6 +3,7 @@
 
 use crate::error::{Fault, is_away};
 use crate::lane::Lane;
+use crate::rules;
 use crate::taker::Stand;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
@@ -10,7 +11,7 @@ use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Transaction};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,12 @@ macro_rules! among {
         concat!(" = ANY(ARRAY(SELECT id FROM ", $chosen, "))")
     };
 }
+/// Whether a column's text is in a list, as [`list`] gives it.
+macro_rules! in_list {
+    ($column:literal, $list:literal) => {
+        concat!($column, " = ANY(", $list, ")")
+    };
+}
 macro_rules! lock_shared {
     () => {
         " FOR SHARE"
@@ -81,6 +88,8 @@ macro_rules! event_columns {
     };
 }
 
+#[path = "sql/access.rs"]
+mod access;
 #[path = "sql/act.rs"]
 mod act;
 #[path = "sql/append.rs"]
@@ -332,6 +341,20 @@ async fn prepare(to: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
         .await
         .map_err(|error| Fault::from(error).at(place))?;
     pool.close().await;
+    Ok(())
+}
+
+/// A list of texts as PostgreSQL takes one. SQLite's can fail.
+fn list(texts: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+    let clean = |text: &String| rules::clean(text).into_owned();
+    Ok(texts.iter().map(clean).collect())
+}
+
+/// Only one at a time adds or revokes a token: each looks at the others.
+async fn lock_tokens(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    sqlx::query("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE")
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

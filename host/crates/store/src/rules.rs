@@ -30,6 +30,9 @@ pub(crate) const FORGET_HOST_MS: i64 = 7 * 86_400_000;
 /// A host that has never sent a heartbeat, as one with the role `api`, is alive for so long, ms.
 pub(crate) const HOST_WITHOUT_LEASE_MS: i64 = 60_000;
 
+/// How often a token's use is noted at most, ms.
+pub(crate) const TOKEN_USED_MS: i64 = 60_000;
+
 /// From its word; the table holds no other.
 pub(crate) fn hold_kind(word: &str) -> HoldKind {
     match word {

@@ -3,13 +3,14 @@
 
 use crate::error::Fault;
 use crate::lane::Lane;
+use crate::rules;
 use crate::taker::Stand;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
 use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool, Transaction};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,12 @@ macro_rules! among {
         concat!(" IN (SELECT id FROM ", $chosen, ")")
     };
 }
+/// Whether a column's text is in a list, as [`list`] gives it.
+macro_rules! in_list {
+    ($column:literal, $list:literal) => {
+        concat!($column, " IN (SELECT value FROM json_each(", $list, "))")
+    };
+}
 macro_rules! lock_shared {
     () => {
         ""
@@ -74,6 +81,8 @@ macro_rules! event_columns {
     };
 }
 
+#[path = "sql/access.rs"]
+mod access;
 #[path = "sql/act.rs"]
 mod act;
 #[path = "sql/append.rs"]
@@ -202,6 +211,16 @@ impl Store {
             self.bell.ring(wake);
         }
     }
+}
+
+/// A list of texts as SQLite takes one: JSON.
+fn list(texts: &BTreeSet<String>) -> Result<String, StoreError> {
+    rules::json(texts)
+}
+
+/// Nothing to lock: see [`lock!`].
+async fn lock_tokens(_: &mut Conn) -> Result<(), sqlx::Error> {
+    Ok(())
 }
 
 /// Nothing to lock: see [`lock!`].

@@ -7,6 +7,8 @@
     reason = "a case ends where something is wrong, and says so where it can't run"
 )]
 
+#[path = "conformance/access.rs"]
+mod access;
 #[path = "conformance/breakers.rs"]
 mod breakers;
 #[path = "conformance/claims.rs"]
@@ -69,6 +71,15 @@ macro_rules! both {
 }
 
 both! {
+    access:
+        a_token_is_found_by_its_digest_until_it_is_revoked
+        one_that_can_administer_stays
+        two_admins_revoked_at_once_leave_one
+        a_use_is_noted_once_a_minute
+        what_a_later_version_wrote_gives_a_token_no_more
+        sessions_end_by_the_databases_clock
+        sessions_end_with_their_token
+        lists_and_counts_are_of_groups_where_asked;
     breakers:
         an_outage_that_one_host_sees_holds_back_the_others
         of_many_that_ask_at_once_one_probes
@@ -132,7 +143,6 @@ both! {
         retry_and_feedback
         cancel_of_what_rests_and_of_what_runs
         delete_takes_all_that_is_the_jobs
-        sessions_end_by_the_databases_clock
         hosts_are_alive_for_a_lease
         pipelines_are_replaced
         counts_and_blobs_and_names;

@@ -1,4 +1,5 @@
-//! Who may call: tokens, sessions, and pages of other origins. Scopes aren't there to be tested.
+//! Who may call: the configured token, sessions, and pages of other origins. Tokens that are created
+//! are `tokens`' matter, and what is theirs to see is `bound`'s.
 
 use crate::setup::{Answer, Host, full};
 use axum::body::Body;

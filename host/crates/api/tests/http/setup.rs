@@ -1,6 +1,7 @@
 //! A host's API under test, a client that sends what it is told to, and a driver's hand to move a
 //! job. It checks nothing itself.
 
+use crate::by::By;
 use api::{Api, ApiConfig, Asset, FilesError, FilesPage, JobFiles, Secret, SiteFiles};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -18,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use store::{
-    Ask, Change, Committed, DriverStore as _, Hold, OnCancel, Options, PipelineEntry, Sqlite,
-    TakeOver,
+    ApiStore as _, Ask, Change, Committed, DriverStore as _, Filter, Hold, OnCancel, Options,
+    PipelineEntry, Sqlite, TakeOver,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -58,7 +59,7 @@ pub(crate) struct Host {
     address: SocketAddr,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
-    _dir: tempfile::TempDir,
+    _dir: Arc<tempfile::TempDir>,
 }
 
 pub(crate) struct Answer {
@@ -135,6 +136,21 @@ impl Host {
             .put_pipelines(&[PipelineEntry::Ready(spec), broken])
             .await
             .unwrap();
+        Self::serve(store, folder, Arc::new(dir), set).await
+    }
+
+    /// Another host on the same store, with settings of its own.
+    pub(crate) async fn beside(&self, set: impl FnOnce(&mut ApiConfig)) -> Self {
+        let dir = Arc::clone(&self._dir);
+        Self::serve(self.store.clone(), self.folder.clone(), dir, set).await
+    }
+
+    async fn serve(
+        store: Arc<Sqlite>,
+        folder: PathBuf,
+        dir: Arc<tempfile::TempDir>,
+        set: impl FnOnce(&mut ApiConfig),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut config = ApiConfig {
@@ -153,6 +169,7 @@ impl Host {
         let files = Arc::new(Folder(folder.clone()));
         let api = Api::new(
             config,
+            store.clone(),
             store.clone(),
             store.clone(),
             files.clone(),
@@ -214,6 +231,11 @@ impl Host {
             .header("host", format!("localhost:{}", self.port))
     }
 
+    /// A client with a token.
+    pub(crate) fn by<'a>(&'a self, token: &'a str) -> By<'a> {
+        By::new(self, token)
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path).body(Body::empty()).unwrap())
             .await
@@ -249,6 +271,15 @@ impl Host {
         let answer = self.post("/api/jobs", json!({ "name": name })).await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         answer.json()["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Every job, as the store has it.
+    pub(crate) async fn jobs(&self) -> Vec<Job> {
+        let all = Filter {
+            limit: 200,
+            ..Filter::default()
+        };
+        self.store.jobs(&all).await.unwrap().items
     }
 
     /// Takes the next job, as a driver does.
@@ -287,6 +318,11 @@ impl Host {
     /// A job that has published these files.
     pub(crate) async fn publish(&self, plan: SitePlan, files: &[(&str, &str)]) -> String {
         self.submit("Light and fog").await;
+        self.publish_next(plan, files).await
+    }
+
+    /// The next job publishes these files.
+    pub(crate) async fn publish_next(&self, plan: SitePlan, files: &[(&str, &str)]) -> String {
         let mut held = self.claim().await;
         let folder = format!("versions/{}", held.job.id);
         for (path, text) in files {

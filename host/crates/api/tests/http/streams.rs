@@ -2,7 +2,7 @@
 
 use crate::setup::{DEADLINE, Held, Host};
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pipeline::{Failure, FailureKind, Input, Level, LogLine, Timestamp};
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use store::DriverStore as _;
 
 /// A client of a stream.
-struct Listener {
+pub(crate) struct Listener {
     body: Incoming,
     text: String,
     events: VecDeque<(String, Value)>,
@@ -23,7 +23,12 @@ impl Listener {
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let answer = host.stream(request.body(Body::empty()).unwrap()).await;
+        Self::of(host, request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Of any request.
+    pub(crate) async fn of(host: &Host, request: Request<Body>) -> Self {
+        let answer = host.stream(request).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(
             answer.headers()["content-type"],
@@ -38,7 +43,7 @@ impl Listener {
     }
 
     /// The next event with its id; none at the stream's end.
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);

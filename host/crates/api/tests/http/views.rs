@@ -28,6 +28,10 @@ fn plugin(calls: u64, state: PluginState) -> PluginReport {
 }
 
 async fn report(host: &Host, id: &str, calls: u64, state: PluginState, isolates: bool) {
+    report_of(host, id, plugin(calls, state), isolates).await;
+}
+
+async fn report_of(host: &Host, id: &str, plugin: PluginReport, isolates: bool) {
     let report = HostReport {
         host: HostId(id.into()),
         role: "all".into(),
@@ -35,7 +39,7 @@ async fn report(host: &Host, id: &str, calls: u64, state: PluginState, isolates:
         started_at: now(),
         runner: json!({ "name": "process", "isolates": isolates, "note": "n" }),
         agent: json!({ "name": "demo agent", "demo": false, "hint": "h" }),
-        plugins: vec![plugin(calls, state)],
+        plugins: vec![plugin],
         refused: vec![RefusedFile {
             file: "bad.wasm".into(),
             reason: "truncated".into(),
@@ -44,6 +48,16 @@ async fn report(host: &Host, id: &str, calls: u64, state: PluginState, isolates:
         roots: Vec::new(),
     };
     host.store.report_host(&report).await.unwrap();
+}
+
+/// A plugin that has faulted, and is held for it.
+pub(crate) async fn report_fault(host: &Host, said: &str) {
+    let faulted = PluginReport {
+        last_error: Some(said.to_owned()),
+        held: Some(said.to_owned()),
+        ..plugin(1, PluginState::Quarantined)
+    };
+    report_of(host, "h1", faulted, true).await;
 }
 
 #[tokio::test]

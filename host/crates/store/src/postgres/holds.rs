@@ -7,7 +7,7 @@ use crate::rules::millis;
 use crate::{Ask, Beat, Hold, JobState, TakeOver};
 use pipeline::{HostId, JobId, Lease};
 use sqlx::{Row as _, query};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -171,6 +171,24 @@ pub(super) async fn extend(
 
 fn columns(holds: &[Hold]) -> (Vec<Uuid>, Vec<i64>) {
     holds.iter().map(|hold| (hold.job.0, hold.lease.0)).unzip()
+}
+
+pub(super) async fn in_groups(
+    store: &Store,
+    jobs: &[JobId],
+    groups: &BTreeSet<String>,
+) -> Result<BTreeSet<JobId>, Fault> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.0).collect();
+    let found = query(concat!(
+        "SELECT id FROM jobs WHERE id = ANY($1) AND ",
+        in_list!("group_key", "$2")
+    ))
+    .bind(ids)
+    .bind(super::list(groups)?)
+    .fetch_all(store.reads())
+    .await?;
+    let ids = found.iter().map(|row| Ok(JobId(row.try_get("id")?)));
+    ids.collect()
 }
 
 pub(super) async fn states(

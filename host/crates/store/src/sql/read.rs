@@ -8,7 +8,7 @@ use crate::rules::{self, clean};
 use crate::{Filter, HostReport, HostState, Page, PipelineEntry, Site};
 use pipeline::{Digest, Job, JobId, LogLine, Status, StoredEvent, Timestamp};
 use sqlx::{Row as _, query};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) async fn job(store: &Store, id: JobId) -> Result<Option<Job>, Fault> {
     let row = query(concat!(
@@ -22,25 +22,38 @@ pub(super) async fn job(store: &Store, id: JobId) -> Result<Option<Job>, Fault> 
     row.as_ref().map(rows::job).transpose()
 }
 
+/// Jobs of a filter; what is added to it keeps an index of its own useful.
+macro_rules! jobs_where {
+    ($($more:tt)*) => {
+        concat!(
+            "SELECT ",
+            job_columns!(),
+            " FROM jobs WHERE (CAST($1 AS text) IS NULL OR status = $1) ",
+            "AND (CAST($2 AS text) IS NULL OR pipeline = $2) ",
+            "AND (CAST($3 AS text) IS NULL OR group_key = $3) ",
+            "AND (CAST($4 AS text) IS NULL OR name_folded LIKE $4 ESCAPE '!') ",
+            "AND (CAST($5 AS bigint) IS NULL OR number < $5) ",
+            $($more)*
+            "ORDER BY number DESC LIMIT $6"
+        )
+    };
+}
+
 pub(super) async fn jobs(store: &Store, filter: &Filter) -> Result<Page<Job>, Fault> {
-    let found = query(concat!(
-        "SELECT ",
-        job_columns!(),
-        " FROM jobs WHERE (CAST($1 AS text) IS NULL OR status = $1) ",
-        "AND (CAST($2 AS text) IS NULL OR pipeline = $2) ",
-        "AND (CAST($3 AS text) IS NULL OR group_key = $3) ",
-        "AND (CAST($4 AS text) IS NULL OR name_folded LIKE $4 ESCAPE '!') ",
-        "AND (CAST($5 AS bigint) IS NULL OR number < $5) ",
-        "ORDER BY number DESC LIMIT $6"
-    ))
+    let mut asked = query(match &filter.groups {
+        None => jobs_where!(),
+        Some(_) => jobs_where!("AND ", in_list!("group_key", "$7"), " ",),
+    })
     .bind(filter.status.map(Status::word))
     .bind(filter.pipeline.as_deref().map(clean))
     .bind(filter.group.as_deref().map(clean))
     .bind(filter.q.as_deref().map(rules::pattern))
     .bind(filter.cursor)
-    .bind(rules::rows(filter.limit))
-    .fetch_all(store.reads())
-    .await?;
+    .bind(rules::rows(filter.limit));
+    if let Some(groups) = &filter.groups {
+        asked = asked.bind(super::list(groups)?);
+    }
+    let found = asked.fetch_all(store.reads()).await?;
     // The page is cut by rows, so that one that can't be read doesn't end the list.
     let mut numbered = Vec::with_capacity(found.len());
     for row in &found {
@@ -107,19 +120,38 @@ pub(super) async fn logs(
     found.iter().map(rows::line).collect()
 }
 
+/// Sites of a list; what is added to it keeps it short.
+macro_rules! sites_where {
+    ($($more:tt)*) => {
+        concat!(
+            "SELECT number, slug, job, revision, publication, published_at FROM sites ",
+            "WHERE (CAST($1 AS bigint) IS NULL OR number < $1) ",
+            $($more)*
+            "ORDER BY number DESC LIMIT $2"
+        )
+    };
+}
+
 pub(super) async fn sites(
     store: &Store,
     limit: u32,
     cursor: Option<i64>,
+    groups: Option<&BTreeSet<String>>,
 ) -> Result<Page<Site>, Fault> {
-    let found = query(
-        "SELECT number, slug, job, revision, publication, published_at FROM sites \
-         WHERE CAST($1 AS bigint) IS NULL OR number < $1 ORDER BY number DESC LIMIT $2",
-    )
+    let mut asked = query(match groups {
+        None => sites_where!(),
+        Some(_) => sites_where!(
+            "AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = sites.job AND ",
+            in_list!("jobs.group_key", "$3"),
+            ") ",
+        ),
+    })
     .bind(cursor)
-    .bind(rules::rows(limit))
-    .fetch_all(store.reads())
-    .await?;
+    .bind(rules::rows(limit));
+    if let Some(groups) = groups {
+        asked = asked.bind(super::list(groups)?);
+    }
+    let found = asked.fetch_all(store.reads()).await?;
     let found = readable(&found.iter().collect::<Vec<_>>(), rows::site)?;
     Ok(rules::page(found, limit, |site| site.number))
 }
@@ -181,12 +213,22 @@ pub(super) async fn pipelines(store: &Store) -> Result<Vec<PipelineEntry>, Fault
     readable(&found.iter().collect::<Vec<_>>(), entry)
 }
 
-pub(super) async fn counts(store: &Store) -> Result<BTreeMap<Status, u64>, Fault> {
+pub(super) async fn counts(
+    store: &Store,
+    groups: Option<&BTreeSet<String>>,
+) -> Result<BTreeMap<Status, u64>, Fault> {
     let mut counts: BTreeMap<Status, u64> =
         Status::ALL.into_iter().map(|status| (status, 0)).collect();
-    let found = query("SELECT status, count(*) AS jobs FROM jobs GROUP BY status")
-        .fetch_all(store.reads())
-        .await?;
+    let found = match groups {
+        None => query("SELECT status, count(*) AS jobs FROM jobs GROUP BY status"),
+        Some(groups) => query(concat!(
+            "SELECT status, count(*) AS jobs FROM jobs WHERE ",
+            in_list!("group_key", "$1"),
+            " GROUP BY status"
+        ))
+        .bind(super::list(groups)?),
+    };
+    let found = found.fetch_all(store.reads()).await?;
     for row in found {
         let status: String = row.try_get("status")?;
         let jobs: i64 = row.try_get("jobs")?;
@@ -203,19 +245,6 @@ pub(super) async fn blob(store: &Store, digest: &Digest) -> Result<Option<Vec<u8
         .fetch_optional(store.reads())
         .await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
-}
-
-pub(super) async fn session(store: &Store, digest: &Digest) -> Result<Option<Timestamp>, Fault> {
-    let row = query(concat!(
-        "SELECT expires FROM sessions WHERE digest = $2 AND expires > ",
-        now!("$1")
-    ))
-    .bind(store.now())
-    .bind(clean(&digest.0))
-    .fetch_optional(store.reads())
-    .await?;
-    let expires: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
-    Ok(expires.map(Timestamp::from_millis))
 }
 
 pub(super) async fn installation(store: &Store) -> Result<String, Fault> {

@@ -1,5 +1,5 @@
-//! What is written without a lease: what hosts say of themselves, pipelines, sessions, plugins'
-//! bytes and events. None of it touches a job.
+//! What is written without a lease: what hosts say of themselves, pipelines, plugins' bytes
+//! and events. None of it touches a job.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::{Conn, Store, events, lines};
@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::rules::{self, NOBODY, clean};
 use crate::write::{Told, of_no_job};
 use crate::{HostReport, PipelineEntry, Wake};
-use pipeline::{Digest, Event, HostId, Timestamp};
+use pipeline::{Digest, Event, HostId};
 use sqlx::query;
 use std::time::Duration;
 
@@ -115,39 +115,4 @@ pub(super) async fn delete_site(store: &Store, slug: &str) -> Result<bool, Fault
     tx.commit().await?;
     store.ring(vec![Wake::Sites]);
     Ok(true)
-}
-
-pub(super) async fn put_session(
-    store: &Store,
-    digest: &Digest,
-    expires: Timestamp,
-) -> Result<(), Fault> {
-    let mut tx = store.begin().await?;
-    query(concat!(
-        "DELETE FROM sessions WHERE expires <= ",
-        now!("$1")
-    ))
-    .bind(store.now())
-    .execute(&mut *tx)
-    .await?;
-    query(
-        "INSERT INTO sessions (digest, expires) VALUES ($1, $2) \
-         ON CONFLICT (digest) DO UPDATE SET expires = excluded.expires",
-    )
-    .bind(clean(&digest.0))
-    .bind(expires.as_millis())
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-pub(super) async fn delete_session(store: &Store, digest: &Digest) -> Result<(), Fault> {
-    let mut tx = store.begin().await?;
-    query("DELETE FROM sessions WHERE digest = $1")
-        .bind(clean(&digest.0))
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(())
 }

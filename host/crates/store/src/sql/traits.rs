@@ -1,26 +1,27 @@
-//! Both traits, word by word: each call in its time, each error with the place. No SQL here; what
+//! The traits, word by word: each call in its time, each error with the place. No SQL here; what
 //! a store is made of, and how it is opened, is each database's own.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::{
-    Face, Store, act, append, breaker, claim, commit, events, holds, lines, plugins, read, report,
-    submit,
+    Face, Store, access, act, append, breaker, claim, commit, events, holds, lines, plugins, read,
+    report, submit,
 };
 use crate::error::Fault;
 use crate::lane::Lane;
 use crate::write::{JobChange, NewRow};
 use crate::{
-    Acted, ApiStore, Appended, Ask, Beat, Begin, Change, Claimed, Committed, Deleted, DriverStore,
-    Faulted, Filter, Gate, GateChange, GateKind, Hold, HostReport, HostState, JobState, NewJob,
-    Page, Piece, PipelineEntry, PluginStore, Position, RolledBack, Site, StoreError, Submitted,
-    Taker, Wake,
+    AccessStore, Acted, Admins, ApiStore, Appended, Ask, Beat, Begin, Change, Claimed, Committed,
+    Created, Deleted, DriverStore, Faulted, Filter, Gate, GateChange, GateKind, Hold, HostReport,
+    HostState, JobState, NewJob, NewToken, Page, Piece, PipelineEntry, PluginStore, Position,
+    Revoked, RolledBack, Session, Site, StoreError, Submitted, Taker, Wake,
 };
 use async_trait::async_trait;
 use pipeline::{
     BlameRule, Breaker, BreakerGate, BreakerRule, Digest, Event, HostId, Input, Job, JobId, Limits,
     LogLine, PluginGeneration, PluginHold, PluginPin, RecordedCall, Status, StoredEvent, Timestamp,
+    Token,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -310,9 +311,24 @@ impl ApiStore for Face {
             .await
     }
 
-    async fn sites(&self, limit: u32, cursor: Option<i64>) -> Result<Page<Site>, StoreError> {
+    async fn in_groups(
+        &self,
+        jobs: &[JobId],
+        groups: &BTreeSet<String>,
+    ) -> Result<BTreeSet<JobId>, StoreError> {
         self.store
-            .within(read::sites(&self.store, limit, cursor))
+            .within(holds::in_groups(&self.store, jobs, groups))
+            .await
+    }
+
+    async fn sites(
+        &self,
+        limit: u32,
+        cursor: Option<i64>,
+        groups: Option<&BTreeSet<String>>,
+    ) -> Result<Page<Site>, StoreError> {
+        self.store
+            .within(read::sites(&self.store, limit, cursor, groups))
             .await
     }
 
@@ -338,24 +354,11 @@ impl ApiStore for Face {
         self.store.within(breaker::all(&self.store)).await
     }
 
-    async fn counts(&self) -> Result<BTreeMap<Status, u64>, StoreError> {
-        self.store.within(read::counts(&self.store)).await
-    }
-
-    async fn put_session(&self, digest: &Digest, expires: Timestamp) -> Result<(), StoreError> {
-        self.store
-            .within(report::put_session(&self.store, digest, expires))
-            .await
-    }
-
-    async fn session(&self, digest: &Digest) -> Result<Option<Timestamp>, StoreError> {
-        self.store.within(read::session(&self.store, digest)).await
-    }
-
-    async fn delete_session(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.store
-            .within(report::delete_session(&self.store, digest))
-            .await
+    async fn counts(
+        &self,
+        groups: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeMap<Status, u64>, StoreError> {
+        self.store.within(read::counts(&self.store, groups)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -368,6 +371,55 @@ impl ApiStore for Face {
 
     fn hears(&self) -> bool {
         self.store.bell.hears()
+    }
+}
+
+#[async_trait]
+impl AccessStore for Face {
+    async fn create_token(&self, new: &NewToken, admins: Admins) -> Result<Created, StoreError> {
+        self.store
+            .within(access::create(&self.store, new, admins))
+            .await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.store.within(access::all(&self.store)).await
+    }
+
+    async fn token(&self, digest: &Digest) -> Result<Option<Token>, StoreError> {
+        self.store.within(access::live(&self.store, digest)).await
+    }
+
+    async fn has_tokens(&self) -> Result<bool, StoreError> {
+        self.store.within(access::any(&self.store)).await
+    }
+
+    async fn token_used(&self, id: &str) -> Result<(), StoreError> {
+        self.store.within(access::used(&self.store, id)).await
+    }
+
+    async fn revoke_token(&self, id: &str, admins: Admins) -> Result<Revoked, StoreError> {
+        self.store
+            .within(access::revoke(&self.store, id, admins))
+            .await
+    }
+
+    async fn put_session(&self, digest: &Digest, session: &Session) -> Result<(), StoreError> {
+        self.store
+            .within(access::put_session(&self.store, digest, session))
+            .await
+    }
+
+    async fn session(&self, digest: &Digest) -> Result<Option<Session>, StoreError> {
+        self.store
+            .within(access::session(&self.store, digest))
+            .await
+    }
+
+    async fn delete_session(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.store
+            .within(access::delete_session(&self.store, digest))
+            .await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::rules::{self, millis};
 use crate::{Ask, Beat, Hold, JobState, TakeOver};
 use pipeline::{HostId, JobId};
 use sqlx::{Row as _, query};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// A list as SQLite takes one: JSON.
@@ -175,4 +175,24 @@ pub(super) async fn states(
         }
     }
     Ok(states)
+}
+
+pub(super) async fn in_groups(
+    store: &Store,
+    jobs: &[JobId],
+    groups: &BTreeSet<String>,
+) -> Result<BTreeSet<JobId>, Fault> {
+    let mut found = BTreeSet::new();
+    for id in jobs {
+        let row = query("SELECT group_key FROM jobs WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(store.reads())
+            .await?;
+        let Some(row) = row else { continue };
+        let group: Option<String> = row.try_get("group_key")?;
+        if group.is_some_and(|group| groups.contains(&group)) {
+            found.insert(*id);
+        }
+    }
+    Ok(found)
 }

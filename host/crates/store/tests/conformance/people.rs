@@ -1,4 +1,4 @@
-//! What people and hosts ask for without holding a job: submit, act, delete, sessions, reports.
+//! What people and hosts ask for without holding a job: submit, act, delete, reports.
 
 use crate::setup::*;
 use pipeline::{
@@ -206,24 +206,6 @@ pub(crate) async fn delete_takes_all_that_is_the_jobs(bed: Bed) {
     assert_eq!(store.reserve_slug(&hold, "fog", 0).await.unwrap(), slug);
 }
 
-pub(crate) async fn sessions_end_by_the_databases_clock(bed: Bed) {
-    let store = bed.open().await;
-    let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
-    let end = bed.now().after(Duration::from_secs(60));
-    store.put_session(&one, end).await.unwrap();
-    store
-        .put_session(&two, end.after(Duration::from_secs(60)))
-        .await
-        .unwrap();
-    assert_eq!(store.session(&one).await.unwrap(), Some(end));
-    assert_eq!(store.session(&Digest("\0".to_owned())).await.unwrap(), None);
-    bed.advance(Duration::from_secs(60));
-    assert_eq!(store.session(&one).await.unwrap(), None);
-    assert!(store.session(&two).await.unwrap().is_some());
-    store.delete_session(&two).await.unwrap();
-    assert_eq!(store.session(&two).await.unwrap(), None);
-}
-
 fn report(bed: &Bed, name: &str) -> HostReport {
     HostReport {
         host: host(name),
@@ -301,7 +283,7 @@ pub(crate) async fn counts_and_blobs_and_names(bed: Bed) {
     for _ in 0..2 {
         submit(&store, job("queued", bed.now())).await;
     }
-    let counts = store.counts().await.unwrap();
+    let counts = store.counts(None).await.unwrap();
     assert_eq!(counts.len(), Status::ALL.len());
     assert_eq!((counts[&Status::Running], counts[&Status::Queued]), (1, 2));
     assert_eq!(counts[&Status::Failed], 0);

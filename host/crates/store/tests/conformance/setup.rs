@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 use store::{
-    ApiStore, Ask, Change, Claimed, Clock, Committed, DriverStore, Hold, NewJob, OnCancel, Options,
-    PluginStore, Postgres, RetentionStore, Sqlite, Submitted, TakeOver,
+    AccessStore, ApiStore, Ask, Change, Claimed, Clock, Committed, DriverStore, Hold, NewJob,
+    OnCancel, Options, PluginStore, Postgres, RetentionStore, Sqlite, Submitted, TakeOver,
 };
 use uuid::Uuid;
 
@@ -23,8 +23,11 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Every trait.
-pub(crate) trait Store: DriverStore + ApiStore + PluginStore + RetentionStore {}
-impl<T: DriverStore + ApiStore + PluginStore + RetentionStore> Store for T {}
+pub(crate) trait Store:
+    DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore
+{
+}
+impl<T: DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore> Store for T {}
 
 /// A database of a case's own.
 #[derive(Clone, Debug)]

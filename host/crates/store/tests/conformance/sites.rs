@@ -143,7 +143,7 @@ pub(crate) async fn a_revision_is_published_once_and_replaced_by_the_next(bed: B
     assert_eq!(site.number, listed[0].number);
     // What the new revision doesn't publish is gone; the address stays the job's.
     assert_eq!(store.site("fog-2").await.unwrap(), None);
-    assert_eq!(store.sites(10, None).await.unwrap().items, [site]);
+    assert_eq!(store.sites(10, None, None).await.unwrap().items, [site]);
     let (_, other) = deploying(&store, "other").await;
     assert_eq!(
         store
@@ -181,12 +181,12 @@ pub(crate) async fn an_address_is_freed_with_its_site(bed: Bed) {
         store.reserve_slug(&hold, slug, 0).await.unwrap();
         jobs.push(publish(&store, &hold, &job, vec![publication(slug, "T")]).await);
     }
-    let page = store.sites(2, None).await.unwrap();
+    let page = store.sites(2, None, None).await.unwrap();
     let slugs = |items: &[store::Site]| -> Vec<String> {
         items.iter().map(|site| site.slug.clone()).collect()
     };
     assert_eq!(slugs(&page.items), ["three", "two"]);
-    let rest = store.sites(2, page.next_cursor).await.unwrap();
+    let rest = store.sites(2, page.next_cursor, None).await.unwrap();
     assert_eq!(
         (slugs(&rest.items), rest.next_cursor),
         (vec!["one".to_owned()], None)
