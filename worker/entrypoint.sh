@@ -16,6 +16,11 @@ umask 022
 : "${SESSION_LIMIT_BYTES:=67108864}"
 : "${CLAUDE_CODE_MAX_RETRIES:=9}" # pauses double up to 32 s: about two minutes in all
 
+# What a session that is gone on with is told; it has the prompt already.
+GO_ON="You were cut off before the work was finished, and are now going on in the same session. What was
+under way at that moment may have taken effect in part or not at all: look at the files before you rely on
+them. Then finish the task as it was given to you above."
+
 started_at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 run_dir='' cli='' ended_by='' config_dir=''
 
@@ -87,7 +92,7 @@ check_surroundings() {
 
 # The CLI's folder is new each time: a hook or a setting that an earlier run left
 # is never read. The one session file is a link into SESSION_DIR, so that it also
-# outlives a run that is killed.
+# outlives a run that is killed. A session that can't be gone on with starts anew.
 prepare_config() {
   printf '{"disableAllHooks":true,"includeCoAuthoredBy":false}\n' >"$config_dir/settings.json"
   local project kept='' file
@@ -95,14 +100,16 @@ prepare_config() {
   mkdir -p "$config_dir/projects/$project" "$SESSION_DIR/projects/$project" 2>/dev/null ||
     fail "SESSION_DIR $SESSION_DIR cannot be written to"
   for file in "$SESSION_DIR"/projects/*/"$SESSION_ID.jsonl"; do
-    if [ "$RESUME" = 1 ] && [ -f "$file" ] && [ ! -L "$file" ] && [ -s "$file" ] && small_enough "$file"; then
+    if [ "$RESUME" = 1 ] && [ -f "$file" ] && [ ! -L "$file" ] && small_enough "$file" && mend "$file"; then
       kept=$file
     else
       rm -f -- "$file"
     fi
   done
-  if [ -z "$kept" ]; then
-    [ "$RESUME" = 1 ] && say "session $SESSION_ID was not kept: starting it anew"
+  if [ -n "$kept" ]; then
+    say "going on with session $SESSION_ID"
+  else
+    [ "$RESUME" = 1 ] && say "nothing is left of session $SESSION_ID to go on with: starting it anew"
     RESUME=0 kept=$SESSION_DIR/projects/$project/$SESSION_ID.jsonl
   fi
   ln -s "$(realpath -m -- "$kept")" "$config_dir/projects/$project/$SESSION_ID.jsonl" ||
@@ -112,6 +119,17 @@ prepare_config() {
 small_enough() {
   [ "$(wc -c <"$1")" -le "$SESSION_LIMIT_BYTES" ] && return
   say "a session file of more than $SESSION_LIMIT_BYTES bytes is not kept: $(basename -- "$1")"
+  return 1
+}
+
+# mend FILE: takes out of a session what can't be read or would be read wrongly. False
+# where the prompt isn't in it: the CLI finds no conversation there.
+mend() {
+  local mended
+  mended=$(dirname -- "$1")/.mended
+  rm -f -- "$mended"
+  perl -e "$FIELDS$MEND" "$1" "$mended" && mv -f -- "$mended" "$1" && return
+  rm -f -- "$mended"
   return 1
 }
 
@@ -129,21 +147,11 @@ collect_sessions() {
   done
 }
 
-# Reads the CLI's lines, keeps them up to the limit, and past it only the result
-# line, while it goes on reading so that the CLI is never blocked. The verdict is
-# taken here, from the line itself, and not from a file that others can write.
-# shellcheck disable=SC2016 # the dollar signs are Perl's
-FILTER='
-use strict; use warnings;
-my ($limit, $out, $verdict) = @ARGV;
-my ($used, $reserve, $full, $skip, $told, $buffer) = (0, 1 << 20, 0, 0, 0, "");
-open(my $bell, ">&=", 3) or die "worker: no bell: $!\n";
-open(my $sink, ">", $out) or die "worker: $out: $!\n";
-sub put { my ($line) = @_; my $at = 0;
-  while ($at < length $line) { my $n = syswrite($sink, $line, length($line) - $at, $at);
-    unless (defined $n) { print STDERR "worker: agent.jsonl: $!\n" unless $told++; return } $at += $n } }
 # The outermost fields of one JSON object that hold strings or words. Escapes are
 # dissolved first, so that each string ends at its next quotation mark.
+# shellcheck disable=SC2016 # the dollar signs are Perl's
+FIELDS='
+use strict; use warnings;
 my %plain = (n => " ", r => " ", t => " ", b => " ", f => " ", u => "?", "\"" => "`");
 sub fields { my ($line) = @_; my (%field, $key); my ($depth, $wants) = (0, 0);
   $line =~ s{\\(.)}{$plain{$1} // $1}ges;
@@ -157,6 +165,38 @@ sub fields { my ($line) = @_; my (%field, $key); my ($depth, $wants) = (0, 0);
     my $text = $1 // $3;
     if ($wants) { $key = $text; $wants = 0 } elsif (defined $key) { $field{$key} = $text } }
   return \%field }
+'
+
+# Copies the whole lines of a session: who is killed leaves half a line, and a machine
+# that goes off may leave zeros. What the session has cost so far stays out, or the CLI
+# would count it once more as this run's.
+# shellcheck disable=SC2016 # the dollar signs are Perl's
+MEND='
+my ($from, $to) = @ARGV; my $asked = 0; umask 077;
+open(my $in, "<", $from) or exit 1;
+open(my $out, ">", $to) or exit 1;
+while (my $line = <$in>) {
+  next unless $line =~ /^\{[^\0]*\}\n\z/;
+  my $type = $asked && $line !~ /"cost-state"/ ? "" : fields($line)->{type} // "";
+  next if $type eq "cost-state";
+  $asked = 1 if $type eq "user" && $line !~ /"tool_result"/;
+  print $out $line or exit 1 }
+close $out or exit 1;
+exit($asked ? 0 : 1);
+'
+
+# Reads the CLI's lines, keeps them up to the limit, and past it only the result
+# line, while it goes on reading so that the CLI is never blocked. The verdict is
+# taken here, from the line itself, and not from a file that others can write.
+# shellcheck disable=SC2016 # the dollar signs are Perl's
+FILTER='
+my ($limit, $out, $verdict) = @ARGV;
+my ($used, $reserve, $full, $skip, $told, $buffer) = (0, 1 << 20, 0, 0, 0, "");
+open(my $bell, ">&=", 3) or die "worker: no bell: $!\n";
+open(my $sink, ">", $out) or die "worker: $out: $!\n";
+sub put { my ($line) = @_; my $at = 0;
+  while ($at < length $line) { my $n = syswrite($sink, $line, length($line) - $at, $at);
+    unless (defined $n) { print STDERR "worker: agent.jsonl: $!\n" unless $told++; return } $at += $n } }
 sub judge { my ($line) = @_; my $field = fields($line);
   return 0 unless ($field->{type} // "") eq "result";
   my ($kind, $error) = ($field->{subtype} // "none", $field->{is_error} // "none");
@@ -245,11 +285,17 @@ clean_environment() {
 start_agent() {
   local flags=(-p --output-format stream-json --verbose --include-partial-messages
     --model "$MODEL" --setting-sources user --strict-mcp-config)
-  if [ "$RESUME" = 1 ]; then flags+=("--resume=$SESSION_ID"); else flags+=("--session-id=$SESSION_ID"); fi
+  local prompt=$PROMPT_FILE
+  if [ "$RESUME" = 1 ]; then
+    flags+=("--resume=$SESSION_ID") prompt=$run_dir/go-on
+    printf '%s\n' "$GO_ON" >"$prompt" || fail "no file can be made in $run_dir"
+  else
+    flags+=("--session-id=$SESSION_ID")
+  fi
   if [ "$PERMISSIONS" = full ]; then flags+=(--dangerously-skip-permissions); else flags+=(--permission-mode acceptEdits); fi
 
   exec 3<>"$run_dir/ended" # both ends, so that neither side waits for the other
-  perl -e "$FILTER" "$OUTPUT_LIMIT_BYTES" "$OUT_DIR/agent.jsonl" "$run_dir/verdict" <"$run_dir/out" &
+  perl -e "$FIELDS$FILTER" "$OUTPUT_LIMIT_BYTES" "$OUT_DIR/agent.jsonl" "$run_dir/verdict" <"$run_dir/out" &
   filters=$!
   {
     last=''
@@ -263,7 +309,7 @@ start_agent() {
   local tied=() # the CLI ends with this process, where the system can see to it
   setpriv --pdeathsig KILL true 2>/dev/null && tied=(setpriv --pdeathsig KILL)
   env "GANTRY_RUN_MARK=$mark" "${tied[@]}" claude "${flags[@]}" \
-    <"$PROMPT_FILE" >"$run_dir/out" 2>"$run_dir/err" 3>&- &
+    <"$prompt" >"$run_dir/out" 2>"$run_dir/err" 3>&- &
   cli=$!
   [ -n "$ended_by" ] && stop_after 0
   stop_after "$TIMEOUT_SECONDS" "$run_dir/out-of-time"

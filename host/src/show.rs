@@ -231,8 +231,12 @@ pub(crate) fn event(event: &Value) -> String {
     let about = ["message", "text", "about", "task"]
         .iter()
         .find_map(|key| data[*key].as_str());
+    let resumed = match data["resume"] == true {
+        true => ", goes on with its session",
+        false => "",
+    };
     format!(
-        "{:18} {:8} {}",
+        "{:18} {:8} {}{resumed}",
         text(event, "type"),
         event["phase"].as_str().unwrap_or(""),
         about.unwrap_or("")

@@ -45,8 +45,10 @@ impl Agents {
         let script = format!(
             "#!/bin/sh\n\
              at=$PHASE-$TASK\n\
+             run=${{OUT_DIR%/out}}; run=${{run##*/}}\n\
              echo \"start $at\" >>{here}/runs\n\
-             echo \"start $JOB_ID/$PHASE/$TASK $SESSION_ID\" >>{here}/book\n\
+             echo \"start $JOB_ID/$PHASE/$TASK $run\" >>{here}/book\n\
+             echo \"$at $SESSION_ID $RESUME\" >>{here}/sessions\n\
              if [ -p {here}/arrived-$at ]; then\n\
              echo $$ >{here}/arrived-$at\n\
              read -r _ <{here}/gate-$at\n\
@@ -54,7 +56,7 @@ impl Agents {
              {work}\n\
              status=$?\n\
              echo \"end $at\" >>{here}/runs\n\
-             echo \"end $JOB_ID/$PHASE/$TASK $SESSION_ID $status\" >>{here}/book\n\
+             echo \"end $JOB_ID/$PHASE/$TASK $run $status\" >>{here}/book\n\
              exit $status\n"
         );
         let path = folder.path().join("agent");
@@ -107,6 +109,13 @@ impl Agents {
     #[must_use]
     pub fn book(&self) -> Vec<String> {
         self.lines("book")
+    }
+
+    /// The session of each run, in the order in which they started: `PHASE-TASK SESSION_ID
+    /// RESUME`.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<String> {
+        self.lines("sessions")
     }
 
     fn lines(&self, file: &str) -> Vec<String> {

@@ -102,6 +102,14 @@ impl Docker {
         lines.filter_map(booked).collect()
     }
 
+    /// Kills containers that run.
+    pub(super) fn kill(&self, containers: &[Value]) {
+        for container in containers {
+            let id = container["Id"].as_str().unwrap_or_default();
+            let _ = self.try_run(&["kill", id]);
+        }
+    }
+
     /// Ends and removes containers.
     pub(super) fn remove(&self, containers: &[Value]) {
         for container in containers {

@@ -85,6 +85,25 @@ impl Setup {
             .set("ANTHROPIC_API_KEY", key)
     }
 
+    /// SQLite, and Claude Code as a process, whose provider is at `url`. It asks only once.
+    ///
+    /// # Panics
+    /// Without the CLI.
+    #[must_use]
+    pub fn claude(url: &str, key: &str) -> Self {
+        let cli = PathBuf::from(Part::Claude.place().expect("the CLI"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = cli.parent().map(Path::to_owned).into_iter();
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&path))).unwrap();
+        let entrypoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/entrypoint.sh");
+        let command = format!("env CLAUDE_CODE_MAX_RETRIES=0 {entrypoint}");
+        Self::demo()
+            .set("PATH", path.to_str().unwrap())
+            .set("WORKER_COMMAND", command)
+            .set("ANTHROPIC_BASE_URL", url)
+            .set("ANTHROPIC_API_KEY", key)
+    }
+
     /// One more setting.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -310,6 +329,40 @@ impl Host {
         process.signal(signal);
         process.ended(STOP_LIMIT).await;
         child.wait().unwrap()
+    }
+
+    /// Kills it with every process and every container of it, as a machine that goes off does.
+    ///
+    /// # Panics
+    /// Where one of them doesn't end.
+    pub async fn power_off(&mut self) {
+        self.kill().await;
+        self.kill_containers();
+        // A process may have started another one meanwhile.
+        loop {
+            let processes = self.processes();
+            if processes.is_empty() {
+                break;
+            }
+            for process in processes {
+                process.signal(Signal::KILL);
+                process.ended(STOP_LIMIT).await;
+            }
+        }
+    }
+
+    /// Kills its containers, as who knows nothing of it does. They stand there, ended.
+    pub fn kill_containers(&self) {
+        if let Some(docker) = self.docker() {
+            docker.kill(&docker.containers(self.folder.path()));
+        }
+    }
+
+    /// The same, and nothing is left of them.
+    pub fn remove_containers(&self) {
+        if let Some(docker) = self.docker() {
+            docker.remove(&docker.containers(self.folder.path()));
+        }
     }
 
     /// Starts it again on the same data and the same port.

@@ -14,6 +14,8 @@ pub enum Part {
     Docker,
     /// The agent's image on that engine.
     WorkerImage,
+    /// The Claude Code CLI, without a container.
+    Claude,
     /// A browser.
     Chromium,
     /// What drives it.
@@ -32,6 +34,7 @@ impl Part {
             Self::Postgres => "TEST_DATABASE_URL",
             Self::Docker => "DOCKER_HOST",
             Self::WorkerImage => "GANTRY_TEST_WORKER_IMAGE",
+            Self::Claude => "GANTRY_TEST_CLAUDE",
             Self::Chromium => "GANTRY_TEST_CHROMIUM",
             Self::Playwright => "GANTRY_TEST_PLAYWRIGHT",
             Self::Guests => "GANTRY_TEST_GUESTS",
@@ -45,6 +48,7 @@ impl Part {
             Self::Postgres => "names no PostgreSQL server",
             Self::Docker => "names no Docker Engine",
             Self::WorkerImage => "names no image of the agent",
+            Self::Claude => "does not name the Claude Code CLI",
             Self::Chromium => "names no browser",
             Self::Playwright => "names no folder with playwright-core",
             Self::Guests => "names no folder of guests",

@@ -85,6 +85,16 @@ impl Asked {
         message.map(spoken).unwrap_or_default()
     }
 
+    /// The conversation without what was said last, as a run had it that another one went on
+    /// with. None where nothing else was said.
+    #[must_use]
+    pub fn without_prompt(&self) -> Option<Self> {
+        let mut earlier = self.clone();
+        let messages = earlier.body["messages"].as_array_mut()?;
+        messages.remove(self.prompt_at()?);
+        earlier.prompt_at().is_some().then_some(earlier)
+    }
+
     /// 1 for the first answer to the prompt, 2 after the first tools, …
     #[must_use]
     pub fn turn(&self) -> usize {

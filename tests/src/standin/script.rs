@@ -66,10 +66,18 @@ pub fn game(
         }
         let folder = workspace.clone().or_else(|| asked.working_folder());
         let folder = folder.unwrap_or_else(|| "/workspace".to_owned());
+        // Who is told to go on goes on with what was asked for before.
+        let (mut asked, mut wanted) = (asked.clone(), files(&asked.prompt()));
+        while wanted.is_empty()
+            && let Some(earlier) = asked.without_prompt()
+        {
+            wanted = files(&earlier.prompt());
+            asked = earlier;
+        }
         let mut blocks = Vec::new();
-        for (path, content) in files(&asked.prompt()) {
+        for (path, content) in wanted {
             let path = absolute(&folder, &path);
-            match progress(asked, &path) {
+            match progress(&asked, &path) {
                 Progress::Missing => blocks.push(Block::write(path, content)),
                 Progress::Unread => blocks.push(Block::read(path)),
                 Progress::Written => {}
@@ -178,6 +186,31 @@ mod tests {
             blocks(&script, &json!(messages)),
             [Block::write("/w/a", "1")]
         );
+    }
+
+    #[test]
+    fn who_is_told_to_go_on_writes_what_is_missing() {
+        let wanted = |prompt: &str| match prompt {
+            "go" => vec![("a".into(), "1".into()), ("b".into(), "2".into())],
+            _ => Vec::new(),
+        };
+        let write = |id: &str, path: &str| json!({"type": "tool_use", "id": id, "name": "Write", "input": {"file_path": path}});
+        let messages = json!([
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [write("t1", "/w/a"), write("t2", "/w/b")]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": "x"},
+                {"type": "tool_result", "tool_use_id": "t2", "is_error": true, "content": "cut off"}]},
+            {"role": "assistant", "content": "No response requested."},
+            {"role": "user", "content": "go on"},
+        ]);
+        assert_eq!(
+            blocks(&game(Some("/w/"), wanted), &messages),
+            [Block::read("/w/b")]
+        );
+        let before = asked(&messages).without_prompt().unwrap();
+        assert_eq!(before.prompt(), "go");
+        assert_eq!(before.without_prompt().map(|it| it.prompt()), None);
     }
 
     #[test]

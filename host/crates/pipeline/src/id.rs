@@ -93,6 +93,9 @@ pub struct RunKey {
 }
 
 impl RunKey {
+    /// The number of a task's first run.
+    pub const FIRST: u32 = 1;
+
     /// A container's name: letters, digits and hyphens, unique over installations.
     pub fn name(&self, installation: &str) -> String {
         let Self {
@@ -113,8 +116,8 @@ impl RunKey {
         hex
     }
 
-    /// The agent's session: derived, so that a crash can't lose it. A UUID of version 8.
-    pub fn session(&self) -> Uuid {
+    /// The id of the session that this run begins, where it begins one. A UUID of version 8.
+    pub(crate) fn begins_session(&self) -> Uuid {
         let hash = Sha256::digest(self.name("session"));
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash[..16]);

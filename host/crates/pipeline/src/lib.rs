@@ -20,6 +20,7 @@ mod timestamp;
 mod event;
 mod job;
 mod outcome;
+mod session;
 
 mod step;
 mod table;
@@ -49,6 +50,7 @@ pub use plugin::{
     RecordedCall, RefusedFile,
 };
 pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
+pub use session::Session;
 pub use spec::{
     DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,

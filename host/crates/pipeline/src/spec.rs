@@ -56,6 +56,9 @@ pub struct PhaseSpec {
     /// Whether the workspace is put back before the next attempt.
     #[serde(default)]
     pub reset: bool,
+    /// Whether a run that was cut off is followed by one that goes on with its session.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub resume: bool,
     /// Of one agent run.
     #[serde(default = "default_timeout", with = "duration_text")]
     pub timeout: Duration,
@@ -439,6 +442,23 @@ mod tests {
         );
         let deploy = with("[deploy]\nplugin = \"d\"\nsettings = { a = -inf }").unwrap_err();
         assert!(deploy.contains("deploy: settings.a: is `nan`"), "{deploy}");
+    }
+
+    #[test]
+    fn a_phase_resumes_unless_it_says_otherwise() {
+        assert!(with("").unwrap().phases[0].resume);
+        let off = with("resume = false").unwrap();
+        assert!(!off.phases[0].resume);
+        let kept = serde_json::to_value(&off).unwrap();
+        assert_eq!(kept["phase"][0]["resume"], false);
+        assert_eq!(
+            serde_json::from_value::<PipelineSpec>(kept).unwrap(),
+            off,
+            "a job keeps it"
+        );
+        let error = with("resume = \"never\"").unwrap_err();
+        assert!(error.contains("resume = \"never\""), "{error}");
+        assert!(error.contains("expected a boolean"), "{error}");
     }
 
     #[test]

@@ -426,7 +426,7 @@ impl Task {
         Self {
             name,
             status,
-            run: 1,
+            run: RunKey::FIRST,
             outcome: None,
             spent: Usage::default(),
         }

@@ -8,7 +8,7 @@ use crate::output::From;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
 use crate::steps::{blocking, broken, contradiction, is_full};
-use pipeline::{Boundary, FailureKind, Job, PhaseSpec, PlannedTask, RunKey};
+use pipeline::{Boundary, FailureKind, Job, PhaseSpec, PlannedTask, RunKey, Session};
 use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ impl Holder<'_> {
         folder: RunFolder,
     ) -> Result<Under, Done> {
         let (spec, task) = self.planned(job).await?;
+        let session = job.session().ok_or_else(contradiction)?;
         // A host may stand still anywhere, and go on when the run has ended and its folder with
         // the marker is gone: it would make both again.
         self.still_holds()?;
@@ -33,6 +34,7 @@ impl Holder<'_> {
         self.driver.at(Boundary::FolderReady);
         let gate = self.open_gate(&folder, spec).await?;
         let mut run_spec = self.run_spec(job, key, spec, &task, &folder);
+        add_session(&mut run_spec, session);
         if gate.is_some() {
             self.add_model(&mut run_spec, &folder)?;
         }
@@ -126,7 +128,7 @@ impl Holder<'_> {
                 source,
             };
             folder.prepare(&key, &task.prompt, owner).map_err(io)?;
-            if key.run == 1 && !folder.was_staged() {
+            if key.run == RunKey::FIRST && !folder.was_staged() {
                 workspace.files()?.write(&task.stage, owner)?;
             }
             folder.set_staged().map_err(io)
@@ -207,8 +209,6 @@ impl Holder<'_> {
         };
         let places = self.driver.parts.runner.places(&run);
         run.env = self.env(job, spec, task, &places, time_limit);
-        run.env
-            .insert("SESSION_ID".to_owned(), key.session().to_string());
         run
     }
 
@@ -242,7 +242,6 @@ impl Holder<'_> {
             ("SESSION_DIR", shown(&places.session)),
             ("MODEL", spec.model.clone()),
             ("PERMISSIONS", permissions.word().to_owned()),
-            ("RESUME", "0".to_owned()),
             ("TIMEOUT_SECONDS", time_limit.as_secs().to_string()),
         ]);
         if let Some(turns) = task.options.max_turns {
@@ -254,6 +253,14 @@ impl Holder<'_> {
         own.chain(self.driver.config.agent_env.iter().cloned())
             .collect()
     }
+}
+
+/// The conversation that the agent's CLI begins, or goes on with.
+fn add_session(run: &mut RunSpec, session: Session) {
+    let Session { id, resume } = session;
+    run.env.insert("SESSION_ID".to_owned(), id.to_string());
+    run.env
+        .insert("RESUME".to_owned(), u8::from(resume).to_string());
 }
 
 /// The run's token, which the agent holds and the gateway knows.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 impl Turn<'_> {
     pub(super) fn begin_task(&mut self, index: usize) -> Option<()> {
+        self.enter(Stage::Agent { task: index })?;
+        let resume = self.job.session()?.resume;
         let task = self.attempt()?.tasks.get_mut(index)?;
         task.status = TaskStatus::Running;
-        let told = object(json!({ "task": task.name, "run": task.run }));
-        self.enter(Stage::Agent { task: index })?;
-        self.tell(EventKind::AgentStarted, told);
+        let told = json!({ "task": task.name, "run": task.run, "resume": resume });
+        self.tell(EventKind::AgentStarted, object(told));
         Some(())
     }
 
