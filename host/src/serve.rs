@@ -1,4 +1,5 @@
-//! `gantry serve`: puts the parts together, runs them until a signal, and takes them apart.
+//! `gantry serve`: puts the parts together, runs them until a signal, and takes them apart within
+//! the grace period. What each part does meanwhile is its own matter.
 
 use crate::adapters::{SitePages, Workspaces};
 use crate::assets;
@@ -16,12 +17,13 @@ use runner::RunLimits;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workspace::{Root, TreeLimits};
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT. An error where it was cut off, since not all had ended by the
+/// end of the grace period, or as it was told to end again.
 pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
     let data = Data::open(&settings.data)?;
     parts::make_folders(&settings)?;
@@ -35,31 +37,83 @@ pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
     }
     let root = Root::open(&settings.workspaces.here, &data.host.0)?;
     let sites = deploy::Sites::open(&settings.deploy_dir.here)?;
-    let shutdown = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let mut ready = None;
+    let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
+    let (drives, serves) = (TaskTracker::new(), TaskTracker::new());
+    let mut driving = None;
     if args.role != Role::Api {
         let driver = drive(args.role, &settings, &data, &stores, &root, &sites).await?;
         let dir = settings.pipeline_dir.clone();
         let pipelines = Pipelines::open(Arc::clone(&stores.driver), dir).await;
-        tasks.spawn(pipelines.follow(shutdown.clone()));
-        tasks.spawn(Arc::clone(&driver).run(shutdown.clone()));
-        ready = Some(driver);
+        driving = Some((driver, pipelines));
+    }
+    // Up to here a signal ends this process by itself: it holds nothing yet.
+    let mut signals = Signals::new()?;
+    let mut held = None;
+    if let Some((driver, pipelines)) = driving {
+        drives.spawn(pipelines.follow(shutdown.clone()));
+        drives.spawn(Arc::clone(&driver).run(shutdown.clone()));
+        held = Some(driver);
     }
     if let Some((listener, address)) = listener {
-        let api = api(&settings, address, &stores, &root, &sites, ready);
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
-            api.run(listener, stop).await;
-        });
+        let api = api(&settings, address, &stores, &root, &sites, held.clone());
+        serves.spawn(api.run(listener, shutdown.clone(), drained.clone()));
         say_ready(address);
     }
-    tasks.close();
-    wait_for_signal(&shutdown).await?;
-    tracing::info!("shutting down: jobs are given back, their agents go on");
+    signals.next().await;
+    tracing::info!(
+        grace_s = settings.grace.as_secs(),
+        "shutting down: no job is taken any more, those held are given back, their agents go on"
+    );
     shutdown.cancel();
-    tasks.wait().await;
-    Ok(())
+    let ended = async {
+        drives.close();
+        drives.wait().await;
+        drained.cancel();
+        serves.close();
+        serves.wait().await;
+    };
+    let why = tokio::select! {
+        () = ended => return Ok(()),
+        () = tokio::time::sleep(settings.grace) => "the grace period is over",
+        () = signals.next() => "told to end again",
+    };
+    let jobs = held.map_or(0, |driver| driver.holds());
+    let mut left = Vec::new();
+    if jobs > 0 {
+        left.push(format!(
+            "{jobs} jobs, which others take once their leases have run out"
+        ));
+    }
+    if !drives.is_empty() && jobs == 0 {
+        left.push("the driver".to_owned());
+    }
+    if !serves.is_empty() {
+        left.push("connections".to_owned());
+    }
+    bail!("cut off at shutdown ({why}): {}", left.join("; "))
+}
+
+/// What tells a host to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on they end nothing by themselves.
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn listen(settings: &Settings, role: Role) -> Result<Option<(TcpListener, SocketAddr)>> {
@@ -204,15 +258,4 @@ fn api(
         Arc::new(pages),
         assets::GALLERY,
     )
-}
-
-async fn wait_for_signal(shutdown: &CancellationToken) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = shutdown.cancelled() => {}
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@
     reason = "harm whose surroundings fail tells nothing"
 )]
 
+mod cancels;
 mod draw;
 mod harm;
 mod kills;
@@ -39,14 +40,16 @@ pub async fn run(plan: Plan) -> Option<Report> {
         world.over.send_replace(true);
         hosts
     };
-    let (hosts, submitted, _, _, resumed) = tokio::join!(
+    let (hosts, submitted, cancelled, _, _, _, resumed) = tokio::join!(
         killed,
         submits::run(&world),
+        cancels::run(&world),
         harm::database(&world),
+        harm::engine(&world),
         harm::others(&world),
         resumed::run(&world),
     );
     let killed = world.killed.load(Ordering::SeqCst);
-    let verdict = verdict::of(&world, &hosts, &submitted).await;
-    Some(Report::new(&world, killed, resumed, verdict))
+    let verdict = verdict::of(&world, &hosts, &submitted, &cancelled).await;
+    Some(Report::new(&world, killed, resumed, cancelled, verdict))
 }

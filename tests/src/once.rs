@@ -22,6 +22,8 @@ pub enum Fault {
     RanTwice(String),
     /// A task was started again after it had been done.
     RanAgain(String),
+    /// A job whose cancel was taken ended otherwise, or went on afterwards.
+    NotCancelled(String),
 }
 
 /// What a job's events say of it, given the tasks of each of its phases, once each.
@@ -35,12 +37,7 @@ pub fn faults(job: &Value, events: &[Value], tasks: &[(&str, &str)]) -> Vec<Faul
         return faults;
     }
     let of_type = |kind: &'static str| events.iter().filter(move |it| it["type"] == kind);
-    for (event, expected) in events.iter().zip(1_u64..) {
-        if event["seq"] != expected {
-            faults.push(Fault::Gap(expected));
-            break;
-        }
-    }
+    faults.extend(gap(events));
     let published = of_type("job.deployed").count();
     if published != 1 {
         faults.push(Fault::Published(published));
@@ -63,6 +60,41 @@ pub fn faults(job: &Value, events: &[Value], tasks: &[(&str, &str)]) -> Vec<Faul
         }
     }
     faults
+}
+
+/// The same of a job that was cancelled in its first revision: nothing in it happened twice, and
+/// nothing after its end.
+#[must_use]
+pub fn cancelled(events: &[Value], tasks: &[(&str, &str)]) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = gap(events).into_iter().collect();
+    let of_type = |kind: &'static str| events.iter().filter(move |it| it["type"] == kind);
+    let ends = of_type("job.cancelled").count();
+    let last = events.last().map_or(&Value::Null, |it| &it["type"]);
+    if ends != 1 || last != "job.cancelled" {
+        let words = format!("cancelled {ends} times, and then {last}");
+        faults.push(Fault::NotCancelled(words));
+    }
+    let published = of_type("job.deployed").count();
+    if published != 0 {
+        faults.push(Fault::Published(published));
+    }
+    for (phase, task) in tasks {
+        let done = of_type("agent.finished")
+            .filter(|it| it["phase"] == *phase)
+            .filter(|it| it["data"]["task"] == *task && it["data"]["exit_code"] == 0)
+            .count();
+        if done > 1 {
+            faults.push(Fault::Done(format!("{phase}/{task}"), done));
+        }
+    }
+    faults
+}
+
+/// The first number that none of the events has.
+fn gap(events: &[Value]) -> Option<Fault> {
+    let mut numbered = events.iter().zip(1_u64..);
+    let (_, missing) = numbered.find(|(event, expected)| event["seq"] != *expected)?;
+    Some(Fault::Gap(missing))
 }
 
 /// What the agents' own book says: `start TASK RUN`, and `end TASK RUN STATUS`, where `TASK` is
@@ -129,6 +161,24 @@ mod tests {
         assert_eq!(faults(&job, late, &tasks), [Fault::Gap(1)]);
         let failed = json!({ "id": "j", "status": "failed" });
         assert!(matches!(faults(&failed, &[], &tasks)[..], [Fault::Lost(_)]));
+    }
+
+    #[test]
+    fn a_cancelled_job_ends_as_such_and_has_no_site() {
+        let end = [("agent.finished", "p"), ("job.cancelled", "")];
+        let tasks = [("p", "t")];
+        assert_eq!(cancelled(&events(&end), &tasks), []);
+        let went_on = events(&[end[1], end[0]]);
+        assert!(matches!(
+            cancelled(&went_on, &tasks)[..],
+            [Fault::NotCancelled(_)]
+        ));
+        let published = events(&[("job.deployed", ""), end[0], end[0], end[1]]);
+        assert_eq!(
+            cancelled(&published, &tasks),
+            [Fault::Published(1), Fault::Done("p/t".into(), 2)]
+        );
+        assert_eq!(cancelled(&published[1..], &tasks)[0], Fault::Gap(1));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "how long a host may be silent before others take its jobs",
     ),
     (
+        "SHUTDOWN_SECONDS",
+        "how long a host that is asked to end may take",
+    ),
+    (
         "GANTRY_DATA",
         "the folder of everything that this host keeps",
     ),

@@ -10,6 +10,7 @@
 use std::process::ExitCode;
 
 use tests::chaos::{Plan, run};
+use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "chaos [--kills N] [--seed N] [--docker]";
 
@@ -23,7 +24,12 @@ async fn main() -> ExitCode {
         }
     };
     eprintln!("seed {}", plan.seed);
-    let Some(report) = run(plan).await else {
+    let report = tokio::select! {
+        report = run(plan) => report,
+        // What was started is taken away.
+        () = told_to_end() => return ExitCode::FAILURE,
+    };
+    let Some(report) = report else {
         eprintln!("PostgreSQL's programs, or the engine and the agent's image, aren't there");
         return ExitCode::FAILURE;
     };
@@ -32,6 +38,20 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     ExitCode::FAILURE
+}
+
+async fn told_to_end() {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let [interrupt, terminate] = kinds.map(signal);
+    // Where signals can't be heard, they end this program by themselves.
+    if let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    } else {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn plan(mut args: impl Iterator<Item = String>) -> Result<Plan, String> {

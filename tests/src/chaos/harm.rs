@@ -1,5 +1,5 @@
-//! Harm to what hosts stand on: their database, its connections, their disk. Each kind is
-//! undone before it is done again, and at the end.
+//! Harm to what hosts stand on: their database, its connections, their engine, their disk. Each
+//! kind is undone before it is done again, and at the end.
 
 use std::time::Duration;
 
@@ -18,6 +18,31 @@ pub(super) async fn database(world: &World) {
         tokio::time::sleep(draw.millis(0..1_500)).await;
         cluster.go().await;
         world.note("PostgreSQL crashed");
+    }
+}
+
+/// The engine ends, or is killed, and comes back. Its containers end with it: at once, or as it
+/// comes back.
+pub(super) async fn engine(world: &World) {
+    let Some(engine) = &world.engine else {
+        return;
+    };
+    let mut draw = Draw::new(world.plan.seed, 205);
+    while world.rest(draw.millis(5_000..15_000)).await {
+        let mut engine = engine.lock().await;
+        let done = match draw.percent(40) {
+            true => {
+                engine.crash().await;
+                "engine killed, and restarted"
+            }
+            false => {
+                engine.end().await;
+                "engine restarted"
+            }
+        };
+        tokio::time::sleep(draw.millis(0..2_000)).await;
+        engine.go().await;
+        world.note(done);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One host's life: up for a while, killed, stopped or set to die at a boundary, and up again. At
 //! the end it is up. What else goes on around it is `harm`'s matter.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pipeline::Boundary;
@@ -11,13 +12,17 @@ use super::resumed;
 use super::world::{HOSTS, LEASE, World};
 use crate::harness::Host;
 
-/// Boundaries that every job comes to.
-const REACHED: &[Boundary] = &[
-    Boundary::Claimed,
-    Boundary::BeforeCommit,
+/// Boundaries between a commit and its command: what follows is written down, and isn't begun.
+const BETWEEN: &[Boundary] = &[
     Boundary::AfterCommit,
     Boundary::RunRemoved,
     Boundary::BeforeCommand,
+];
+
+/// The other boundaries that every job comes to.
+const OTHERS: &[Boundary] = &[
+    Boundary::Claimed,
+    Boundary::BeforeCommit,
     Boundary::WorkspaceReady,
     Boundary::FolderReady,
     Boundary::RunMade,
@@ -48,33 +53,31 @@ pub(super) async fn run(world: &World, number: usize, mut host: Host) -> Host {
             host.pause(false);
             continue;
         }
-        let works = draw.percent(55);
-        if works {
-            // Half of the kills are to meet an agent at work.
+        if draw.percent(20) || world.wants_agents() {
             let _ = timeout(PATIENCE, resumed::agent_at(world, &host)).await;
         }
         if !world.take_kill() {
             break;
         }
-        kill(world, &mut host, works).await;
+        kill(world, &mut host).await;
         let down = match draw.percent(70) {
             true => draw.millis(0..500),
             false => draw.millis(LEASE * 1_000..LEASE * 1_000 + 3_000),
         };
         sleep(down).await;
-        let boundary = draw.percent(11).then(|| {
-            let nth = 1 + draw.below(4);
-            let boundary = REACHED[usize::try_from(draw.below(REACHED.len() as u64)).unwrap_or(0)];
-            format!("{boundary}:{nth}")
-        });
-        if let Some(point) = boundary.filter(|_| world.take_kill()) {
-            die_at(world, &mut host, &point).await;
+        let nth = 1 + draw.below(4);
+        let (one, other) = (of(BETWEEN, &mut draw), of(OTHERS, &mut draw));
+        let elsewhere = draw.percent(5);
+        if world.take_between() {
+            die_at(world, &mut host, one, nth).await;
+        } else if elsewhere && world.take_kill() {
+            die_at(world, &mut host, other, nth).await;
         }
         back(&mut host).await;
         if number == 0 && draw.percent(20) {
             crate::bench::say(format_args!(
                 "{} of {} kills, {HOSTS} hosts",
-                world.killed.load(std::sync::atomic::Ordering::SeqCst),
+                world.killed.load(Ordering::SeqCst),
                 world.plan.kills
             ));
         }
@@ -82,33 +85,48 @@ pub(super) async fn run(world: &World, number: usize, mut host: Host) -> Host {
     host
 }
 
-async fn kill(world: &World, host: &mut Host, works: bool) {
-    let held = resumed::held_by(world, host).await;
+fn of(boundaries: &[Boundary], draw: &mut Draw) -> Boundary {
+    let one = draw.below(boundaries.len() as u64);
+    boundaries[usize::try_from(one).unwrap_or(0)]
+}
+
+async fn kill(world: &World, host: &mut Host) {
     host.kill().await;
-    world.note(match works {
-        true => "host killed while its agent worked, or soon after",
-        false => "host killed at any time",
-    });
+    // As it has left them: nobody else takes them before its lease is over.
+    let held = resumed::held_by(world, host).await;
+    if held.iter().any(|it| it.with_agent) {
+        world.with_agent.fetch_add(1, Ordering::SeqCst);
+        world.note("host killed while its agent worked");
+    } else {
+        world.note("host killed at another time");
+    }
     resumed::cut_off(world, held).await;
 }
 
 /// Starts it to die at a boundary.
-async fn die_at(world: &World, host: &mut Host, point: &str) {
-    host.set("GANTRY_DIE_AT", Some(point));
+async fn die_at(world: &World, host: &mut Host, boundary: Boundary, nth: u64) {
+    let between = BETWEEN.contains(&boundary);
+    host.set("GANTRY_DIE_AT", Some(&format!("{boundary}:{nth}")));
     let ready = host.try_restart().await;
     host.set("GANTRY_DIE_AT", None);
     // Gone before it was ready, or as soon as a job comes there.
-    let died = !ready || timeout(PATIENCE, host.ended()).await.is_ok();
-    let held = resumed::held_by(world, host).await;
-    if died {
-        world.note("host died at a boundary");
-        if ready {
-            host.ends().await;
-        }
-    } else {
-        world.note("host killed that came to no boundary");
+    if ready && timeout(PATIENCE, host.ended()).await.is_ok() {
+        host.ends().await;
+    } else if ready {
         host.kill().await;
     }
+    if host.has_said("as GANTRY_…_AT asks") {
+        world.note(match between {
+            true => "host died between a commit and its command",
+            false => "host died at another boundary",
+        });
+    } else {
+        if between {
+            world.between.fetch_sub(1, Ordering::SeqCst);
+        }
+        world.note("host killed that came to no boundary");
+    }
+    let held = resumed::held_by(world, host).await;
     resumed::cut_off(world, held).await;
 }
 

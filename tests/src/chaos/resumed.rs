@@ -24,29 +24,24 @@ pub(super) struct CutOff {
     at: Instant,
 }
 
-/// The jobs that a host holds, with their leases. None are known while the database is away.
-pub(super) async fn held_by(world: &World, host: &Host) -> Vec<(Uuid, i64)> {
-    let rows = rows(world, host).await;
-    rows.into_iter()
-        .map(|(job, lease, _)| (job, lease))
-        .collect()
+/// A job that a host holds.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    job: Uuid,
+    lease: i64,
+    /// Whether an agent works on it.
+    pub(super) with_agent: bool,
 }
 
 /// Returns once an agent works for this host, by the store.
 pub(super) async fn agent_at(world: &World, host: &Host) {
-    loop {
-        let rows = rows(world, host).await;
-        if rows
-            .iter()
-            .any(|(_, _, body)| body["at"]["stage"]["name"] == "agent")
-        {
-            return;
-        }
+    while !held_by(world, host).await.iter().any(|it| it.with_agent) {
         sleep(LOOK * 5).await;
     }
 }
 
-async fn rows(world: &World, host: &Host) -> Vec<(Uuid, i64, Value)> {
+/// The jobs that a host holds. None are known while the database is away.
+pub(super) async fn held_by(world: &World, host: &Host) -> Vec<Held> {
     let id = std::fs::read_to_string(host.data().join("host-id")).unwrap_or_default();
     let held = async {
         let mut connection = world.connect().await?;
@@ -64,21 +59,22 @@ async fn rows(world: &World, host: &Host) -> Vec<(Uuid, i64, Value)> {
         .unwrap_or_default();
     let row = |row: &sqlx::postgres::PgRow| {
         let body: String = row.get(2);
-        (
-            row.get(0),
-            row.get(1),
-            serde_json::from_str(&body).unwrap_or_default(),
-        )
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
+        Held {
+            job: row.get(0),
+            lease: row.get(1),
+            with_agent: body["at"]["stage"]["name"] == "agent",
+        }
     };
     rows.iter().map(row).collect()
 }
 
 /// Writes down that their host is dead as of now.
-pub(super) async fn cut_off(world: &World, held: Vec<(Uuid, i64)>) {
+pub(super) async fn cut_off(world: &World, held: Vec<Held>) {
     let at = Instant::now();
     let jobs = held
         .into_iter()
-        .map(|(job, lease)| CutOff { job, lease, at });
+        .map(|Held { job, lease, .. }| CutOff { job, lease, at });
     world.cut_off.lock().await.extend(jobs);
 }
 

@@ -1,7 +1,7 @@
 //! Submitting all the time, so that a few jobs are always under way: under a key, to whichever
 //! host answers, as often as it takes. What becomes of them is asked later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlx::Row as _;
@@ -13,7 +13,18 @@ use super::world::World;
 /// Jobs under way at once.
 const OPEN: i64 = 6;
 /// Longer than a host takes that isn't stopped.
-const ANSWER: Duration = Duration::from_secs(3);
+pub(super) const ANSWER: Duration = Duration::from_secs(3);
+/// Jobs that are to be cancelled, of a hundred.
+const DOOMED: u64 = 20;
+/// How long they live at most, in ms: about as long as a job takes.
+const LIFE: u64 = 8_000;
+
+/// A job that is to be cancelled.
+#[derive(Clone, Debug)]
+pub(super) struct Doomed {
+    pub(super) id: String,
+    pub(super) at: Instant,
+}
 
 /// The ids of what was submitted.
 pub(super) async fn run(world: &World) -> Vec<String> {
@@ -35,6 +46,11 @@ pub(super) async fn run(world: &World) -> Vec<String> {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
+        if draw.percent(DOOMED) {
+            let at = Instant::now() + draw.millis(0..LIFE);
+            let id = id.clone();
+            world.doomed.lock().await.push(Doomed { id, at });
+        }
         submitted.push(id);
     }
     submitted

@@ -1,6 +1,7 @@
 //! What became of every job, once there is no more harm: each is waited for, and looked at from
 //! outside. Then, what is left over.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::Value;
 use sqlx::Row as _;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::cancels::Cancelled;
 use super::world::{TASKS, World};
 use crate::harness::{Host, is_final};
 use crate::once::{self, Fault};
@@ -20,10 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(super) struct Verdict {
     pub(super) submitted: usize,
     pub(super) finished: usize,
+    /// Of these, cancelled.
+    pub(super) cancelled: usize,
     pub(super) faults: Vec<(String, Fault)>,
     /// Runs beyond the first of a task, for passing reasons.
     pub(super) run_again: usize,
     pub(super) attempts_again: usize,
+    /// Why attempts failed, and how often: nothing but a disk that was full may be among it.
+    pub(super) failed: BTreeMap<String, usize>,
     /// `JOB/PHASE/` of those.
     tried_again: Vec<String>,
     pub(super) left: Vec<String>,
@@ -31,14 +37,19 @@ pub(super) struct Verdict {
     pub(super) dead_tuples: Vec<(String, i64, i64)>,
 }
 
-pub(super) async fn of(world: &World, hosts: &[Host], submitted: &[String]) -> Verdict {
+pub(super) async fn of(
+    world: &World,
+    hosts: &[Host],
+    submitted: &[String],
+    cancelled: &Cancelled,
+) -> Verdict {
     let mut verdict = Verdict {
         submitted: submitted.len(),
         ..Verdict::default()
     };
     let end = Instant::now() + PATIENCE;
     for id in submitted {
-        look(world, id, end, &mut verdict).await;
+        look(world, id, end, cancelled, &mut verdict).await;
     }
     // Containers write none, and the engine forgets: the events say what was done.
     if world.docker.is_none() {
@@ -52,6 +63,7 @@ pub(super) async fn of(world: &World, hosts: &[Host], submitted: &[String]) -> V
             .faults
             .extend(again.into_iter().map(|it| (String::new(), it)));
     }
+    verdict.sites(world).await;
     verdict.tables(world).await;
     let rows = verdict.rows(world).await;
     if rows != Some(submitted.len()) {
@@ -62,7 +74,7 @@ pub(super) async fn of(world: &World, hosts: &[Host], submitted: &[String]) -> V
     verdict
 }
 
-async fn look(world: &World, id: &str, end: Instant, verdict: &mut Verdict) {
+async fn look(world: &World, id: &str, end: Instant, cancelled: &Cancelled, verdict: &mut Verdict) {
     let client = &world.clients[0];
     let mut job = client.job(id).await;
     while !is_final(&job) && Instant::now() < end {
@@ -77,7 +89,15 @@ async fn look(world: &World, id: &str, end: Instant, verdict: &mut Verdict) {
             .filter(|event| event.name != "agent.delta")
             .map(|event| event.data)
             .collect();
-        let mut faults = once::faults(&job, &events, &TASKS);
+        let mut faults = if job["status"] == "cancelled" && cancelled.asked.contains(id) {
+            verdict.cancelled += 1;
+            once::cancelled(&events, &TASKS)
+        } else {
+            once::faults(&job, &events, &TASKS)
+        };
+        if job["status"] != "cancelled" && cancelled.taken.contains(id) {
+            faults.push(Fault::NotCancelled(job["status"].to_string()));
+        }
         let tried_again = tried_again(&job);
         // A phase that took several attempts may ask for its tasks again, or for some only.
         faults.retain(|fault| match fault {
@@ -116,9 +136,24 @@ impl Verdict {
             self.attempts_again += attempts.len().saturating_sub(1);
             for attempt in attempts {
                 for task in attempt["tasks"].as_array().into_iter().flatten() {
+                    if let Some(failure) = task["failure"].as_object() {
+                        let why = format!("{}: {}", failure["kind"], failure["message"]);
+                        *self.failed.entry(why).or_default() += 1;
+                    }
                     let run = task["run"].as_u64().unwrap_or(1);
                     self.run_again += usize::try_from(run.saturating_sub(1)).unwrap_or(0);
                 }
+            }
+        }
+    }
+
+    /// No site is of a job that didn't succeed.
+    async fn sites(&mut self, world: &World) {
+        let client = &world.clients[0];
+        for site in client.sites().await {
+            let id = site["job"].as_str().unwrap_or_default().to_owned();
+            if client.job(&id).await["status"] != "succeeded" {
+                self.faults.push((id, Fault::Published(1)));
             }
         }
     }
@@ -151,8 +186,12 @@ impl Verdict {
             let mut processes = world.shared.processes();
             processes.retain(|it| !own.contains(&it.pid()));
             left.extend(shown("process", &processes));
-            if world.docker.is_some() {
-                let names = world.shared.containers();
+            if let Some(docker) = &world.docker {
+                let names = match world.engine {
+                    // Nobody else's are in it.
+                    Some(_) => docker.all_containers(),
+                    None => docker.containers(world.shared.path()),
+                };
                 let names: Vec<_> = names.iter().map(|it| it["Name"].to_string()).collect();
                 left.extend(shown("container", &names));
             }

@@ -8,7 +8,8 @@ use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use crate::harness::{Agents, Client, Cluster, Docker, Host, Part, Setup, Shared, gantry};
+use super::submits::Doomed;
+use crate::harness::{Agents, Client, Cluster, Docker, Engine, Host, Part, Setup, Shared, gantry};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -52,14 +53,25 @@ pub(super) struct World {
     pub(super) cluster: Mutex<Cluster>,
     pub(super) shared: Shared,
     pub(super) agents: Agents,
+    /// Where agents are in containers.
     pub(super) docker: Option<Docker>,
+    /// The same, where it may be restarted.
+    pub(super) engine: Option<Mutex<Engine>>,
     /// One for each host; it keeps its address.
     pub(super) clients: Vec<Client>,
     url: String,
     /// Hosts that died, and those that are about to.
     pub(super) killed: AtomicUsize,
+    /// Of these, those whose agent worked.
+    pub(super) with_agent: AtomicUsize,
+    /// Of these, those that died, or are to die, between a commit and its command.
+    pub(super) between: AtomicUsize,
     /// Each kind of harm that was done, with how often.
     pub(super) done: std::sync::Mutex<std::collections::BTreeMap<&'static str, usize>>,
+    /// What couldn't be done here, and why.
+    pub(super) left_out: Vec<String>,
+    /// Jobs that are to be cancelled.
+    pub(super) doomed: Mutex<Vec<Doomed>>,
     /// Jobs whose host was killed: for who looks when they are resumed.
     pub(super) cut_off: Mutex<Vec<super::resumed::CutOff>>,
     /// No more harm.
@@ -73,21 +85,39 @@ pub(super) struct World {
 impl World {
     /// The surroundings, and the hosts in them.
     pub(super) async fn make(plan: Plan) -> Option<(Self, Vec<Host>)> {
-        let docker = match plan.docker {
+        let mut left_out = Vec::new();
+        let mut engine = None;
+        let image = match plan.docker {
             true => {
                 let _ = Part::WorkerImage.place()?;
-                Some(Docker::find()?)
+                let there = Docker::find()?;
+                let image = there.demo_image();
+                match Engine::start().await {
+                    Ok(own) => {
+                        there.give(&image, own.docker());
+                        engine = Some(own);
+                    }
+                    Err(why) => left_out.push(format!("the engine isn't restarted: {why}")),
+                }
+                Some((
+                    image,
+                    engine.as_ref().map_or(there, |own| own.docker().clone()),
+                ))
             }
             false => None,
         };
         let cluster = Cluster::start().await?;
         let small = Shared::small(MEGABYTES);
         let is_small = small.is_some();
+        if !is_small {
+            left_out.push("the disk isn't filled up: only root may mount one".to_owned());
+        }
         let shared = small.unwrap_or_default();
         let agents = agents();
-        let setup = match &docker {
-            Some(docker) => Setup::docker("http://127.0.0.1:9", "not-used")
-                .set("WORKER_IMAGE", docker.demo_image()),
+        let setup = match &image {
+            Some((image, docker)) => Setup::docker("http://127.0.0.1:9", "not-used")
+                .set("DOCKER_HOST", docker.host())
+                .set("WORKER_IMAGE", image),
             None => Setup::agents(&agents),
         };
         let setup = shared
@@ -116,9 +146,14 @@ impl World {
             cluster: Mutex::new(cluster),
             shared,
             agents,
-            docker,
+            docker: image.map(|(_, docker)| docker),
+            engine: engine.map(Mutex::new),
             killed: AtomicUsize::new(0),
+            with_agent: AtomicUsize::new(0),
+            between: AtomicUsize::new(0),
             done: std::sync::Mutex::default(),
+            left_out,
+            doomed: Mutex::default(),
             cut_off: Mutex::default(),
             over: watch::Sender::new(false),
             begun: now(),
@@ -135,6 +170,28 @@ impl World {
                 (killed < self.plan.kills).then_some(killed + 1)
             });
         taken.is_ok()
+    }
+
+    /// Whether fewer than half of the hosts that died had an agent at work.
+    pub(super) fn wants_agents(&self) -> bool {
+        let killed = self.killed.load(Ordering::SeqCst);
+        self.with_agent.load(Ordering::SeqCst) * 2 <= killed
+    }
+
+    /// Takes one of the kills that are left for a death between a commit and its command, where
+    /// those are less than a tenth of all.
+    pub(super) fn take_between(&self) -> bool {
+        let killed = self.killed.load(Ordering::SeqCst);
+        let less = self
+            .between
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |between| {
+                (between * 10 < killed).then_some(between + 1)
+            });
+        let taken = less.is_ok() && self.take_kill();
+        if less.is_ok() && !taken {
+            self.between.fetch_sub(1, Ordering::SeqCst);
+        }
+        taken
     }
 
     pub(super) fn kills_left(&self) -> bool {

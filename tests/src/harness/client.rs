@@ -167,6 +167,21 @@ impl Client {
         answer.json()["id"].as_str().map(str::to_owned)
     }
 
+    /// Asks for a job's end; false where it had come before. None: there was no answer.
+    ///
+    /// # Panics
+    /// Where there is no such job.
+    pub async fn try_cancel(&self, id: &str) -> Option<bool> {
+        let request = self.request(Method::POST, &format!("/api/jobs/{id}/cancel"));
+        let answer = self.try_send(request).await.ok()?;
+        match answer.status {
+            202 => Some(true),
+            409 => Some(false),
+            500.. => None,
+            _ => panic!("{}", answer.text()),
+        }
+    }
+
     /// A job as it is now.
     ///
     /// # Panics
@@ -294,23 +309,18 @@ impl Client {
 
     /// All kept events of a job that has ended, in order.
     pub async fn events(&self, id: &str) -> Vec<Event> {
-        let job = self.job(id).await;
-        let last = format!("job.{}", job["status"].as_str().unwrap());
-        let mut stream = self.stream(&format!("/api/jobs/{id}/events"), "").await;
+        let path = format!("/api/jobs/{id}/events?until=final");
+        let mut stream = self.stream(&path, "").await;
         let mut events = Vec::new();
         let read = async {
             while let Some(event) = stream.next().await {
-                let ended = event.name == last;
                 events.push(event);
-                if ended {
-                    return;
-                }
             }
         };
         let read = timeout(DEADLINE, read).await;
         assert!(
             read.is_ok(),
-            "no {last} in {events:#?}\n{}",
+            "no end after {events:#?}\n{}",
             self.log.tail()
         );
         events

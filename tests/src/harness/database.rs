@@ -63,6 +63,11 @@ impl Database {
         .await;
     }
 
+    /// A connection of the test's own.
+    pub async fn connect(&self) -> sqlx::PgConnection {
+        connect(&self.url()).await
+    }
+
     /// How many connections it has.
     pub async fn connections(&self) -> i64 {
         let mut server = connect(&self.server).await;

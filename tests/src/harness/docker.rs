@@ -1,7 +1,7 @@
 //! Containers as the engine sees them, asked with its own program. It starts none.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -21,6 +21,13 @@ impl Docker {
         Part::Docker.place().map(|host| Self { host })
     }
 
+    /// The engine at this address.
+    #[must_use]
+    pub fn at(host: &str) -> Self {
+        let host = host.to_owned();
+        Self { host }
+    }
+
     /// What `DOCKER_HOST` takes.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -31,26 +38,56 @@ impl Docker {
     /// ended.
     #[must_use]
     pub fn containers(&self, folder: &Path) -> Vec<Value> {
-        let ids = self.run(&["ps", "--all", "--quiet", "--no-trunc"]);
+        let is_below = |mount: &Value| {
+            mount["Source"]
+                .as_str()
+                .is_some_and(|path| Path::new(path).starts_with(folder))
+        };
+        let mut all = self.all_containers();
+        all.retain(|container| {
+            let mounts = container["Mounts"].as_array();
+            mounts.is_some_and(|mounts| mounts.iter().any(is_below))
+        });
+        all
+    }
+
+    /// What the engine says of every container, running or ended.
+    #[must_use]
+    pub fn all_containers(&self) -> Vec<Value> {
+        let ids = ["ps", "--all", "--quiet", "--no-trunc"];
+        let ids = match self.try_run(&ids) {
+            // What has failed already says more than that the engine went first.
+            None if std::thread::panicking() => return Vec::new(),
+            ids => ids.expect("the engine lists its containers"),
+        };
         let mut found = Vec::new();
         // One by one: another test's may be gone by the time it is looked at.
         for id in ids.lines() {
             let inspected = self.try_run(&["inspect", id]).unwrap_or_default();
-            let inspected: Value = serde_json::from_str(&inspected).unwrap_or_default();
-            let mounts = inspected[0]["Mounts"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let ours = |mount: &Value| {
-                mount["Source"]
-                    .as_str()
-                    .is_some_and(|path| Path::new(path).starts_with(folder))
-            };
-            if mounts.iter().any(ours) {
-                found.push(inspected[0].clone());
+            let mut inspected: Value = serde_json::from_str(&inspected).unwrap_or_default();
+            if inspected[0].is_object() {
+                found.push(inspected[0].take());
             }
         }
         found
+    }
+
+    /// Gives another engine an image of this one.
+    ///
+    /// # Panics
+    /// Where it can't.
+    pub fn give(&self, image: &str, to: &Self) {
+        let mut save = self.command(&["save", image]);
+        let mut save = save.stdout(Stdio::piped()).spawn().unwrap();
+        let mut load = to.command(&["load", "--quiet"]);
+        load.stdin(save.stdout.take().unwrap());
+        let loaded = load.output().unwrap();
+        let saved = save.wait().unwrap();
+        let said = String::from_utf8_lossy(&loaded.stderr);
+        assert!(
+            saved.success() && loaded.status.success(),
+            "{image}: {said}"
+        );
     }
 
     /// An image with the demo agent on top of the agent's own, and a page to publish.
@@ -64,8 +101,10 @@ impl Docker {
         let folder = tempfile::tempdir().unwrap();
         let agent = gantry().with_file_name("demo-agent");
         std::fs::copy(&agent, folder.path().join("demo-agent")).unwrap();
-        let page = "#!/bin/sh\nmkdir -p \"$WORKSPACE_DIR/site\"\n\
-                    echo here >\"$WORKSPACE_DIR/site/index.html\"\nexec /usr/bin/demo-agent\n";
+        // The first process of a container ends by a signal only where it says how.
+        let page = "#!/bin/sh\ntrap 'exit 143' TERM\nmkdir -p \"$WORKSPACE_DIR/site\"\n\
+                    echo here >\"$WORKSPACE_DIR/site/index.html\"\n\
+                    /usr/bin/demo-agent &\nwait $!\n";
         std::fs::write(folder.path().join("agent"), page).unwrap();
         let file = format!(
             "FROM {base}\nCOPY demo-agent agent /usr/bin/\nENTRYPOINT [\"/bin/sh\", \"/usr/bin/agent\"]\n"
@@ -118,16 +157,19 @@ impl Docker {
         }
     }
 
+    fn command(&self, args: &[&str]) -> Command {
+        let mut docker = Command::new("docker");
+        docker.env("DOCKER_HOST", &self.host).args(args);
+        docker
+    }
+
     fn run(&self, args: &[&str]) -> String {
         self.try_run(args)
             .unwrap_or_else(|| panic!("docker {args:?} failed"))
     }
 
     fn try_run(&self, args: &[&str]) -> Option<String> {
-        let output = Command::new("docker")
-            .env("DOCKER_HOST", &self.host)
-            .args(args)
-            .output();
+        let output = self.command(args).output();
         let output = output.expect("docker is on PATH where an engine is");
         output
             .status

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::agents::Agents;
 use super::client::{Client, DEADLINE};
@@ -23,6 +23,8 @@ use super::shared;
 
 const READY: &str = "gantry: ready on http://127.0.0.1:";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at what no event tells of.
+const LOOK: Duration = Duration::from_millis(10);
 /// For what the host has told to end already.
 const LAST_MOMENTS: Duration = Duration::from_secs(3);
 
@@ -273,6 +275,12 @@ impl Host {
         self.log.said(self.started_at, text, DEADLINE).await
     }
 
+    /// Whether it has said so, since its last start.
+    #[must_use]
+    pub fn has_said(&self, text: &str) -> bool {
+        self.log.has(self.started_at, text)
+    }
+
     /// Its last lines, for a failure.
     #[must_use]
     pub fn log(&self) -> String {
@@ -289,7 +297,16 @@ impl Host {
         self.stop(Signal::TERM).await
     }
 
-    /// Waits until it has ended without being asked to.
+    /// Asks it to end, by SIGTERM or as Ctrl-C does, and doesn't wait.
+    ///
+    /// # Panics
+    /// Where it doesn't run.
+    pub fn ask_to_end(&self, by_hand: bool) {
+        let (_, process) = self.child.as_ref().expect("it runs");
+        process.signal(if by_hand { Signal::INT } else { Signal::TERM });
+    }
+
+    /// Waits until it has ended by itself, or as it was asked to before.
     pub async fn ends(&mut self) -> ExitStatus {
         self.log.silent().await;
         let (mut child, _) = self.child.take().expect("it runs");
@@ -314,6 +331,21 @@ impl Host {
     pub fn pause(&self, pause: bool) {
         let (_, process) = self.child.as_ref().expect("it runs");
         process.signal(if pause { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// Waits until it stands still by itself, as `GANTRY_STOP_AT` asks.
+    ///
+    /// # Panics
+    /// After [`DEADLINE`], or where it doesn't run.
+    pub async fn stands_still(&self) {
+        let (_, process) = self.child.as_ref().expect("it runs");
+        let stands = async {
+            while !process.stands_still() {
+                sleep(LOOK).await;
+            }
+        };
+        let stands = timeout(DEADLINE, stands).await;
+        assert!(stands.is_ok(), "it stands still\n{}", self.log.tail());
     }
 
     /// One setting for its next start; none takes it away.
@@ -399,6 +431,12 @@ impl Host {
         processes::that_name(self.folder.path())
     }
 
+    /// The time that processors have spent on it and on its processes, in hundredths of a second.
+    #[must_use]
+    pub fn busy(&self) -> u64 {
+        self.processes().iter().map(Process::busy).sum()
+    }
+
     /// Its containers, as the engine describes them.
     #[must_use]
     pub fn containers(&self) -> Vec<Value> {
@@ -415,10 +453,12 @@ impl Host {
     }
 
     fn docker(&self) -> Option<Docker> {
-        let runner = self.settings.iter().find(|(name, _)| name == "RUNNER");
-        runner
-            .filter(|(_, runner)| runner == "docker")
-            .and_then(|_| Docker::find())
+        let setting = |wanted: &str| {
+            let found = self.settings.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.as_str())
+        };
+        setting("RUNNER").filter(|runner| *runner == "docker")?;
+        setting("DOCKER_HOST").map(Docker::at)
     }
 
     /// Ends it and what it left; what was left.

@@ -79,6 +79,12 @@ impl Log {
         }
     }
 
+    /// Whether a line after the first `from` has `text` in it.
+    pub(super) fn has(&self, from: usize, text: &str) -> bool {
+        let lines = self.lines.borrow();
+        lines.iter().skip(from).any(|line| line.contains(text))
+    }
+
     /// The last lines, for a failure.
     pub(super) fn tail(&self) -> String {
         let lines = self.lines.borrow();

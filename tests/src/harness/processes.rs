@@ -31,6 +31,18 @@ impl Process {
         self.pid
     }
 
+    /// The time that processors have spent on it, in hundredths of a second.
+    pub(super) fn busy(&self) -> u64 {
+        let stat = stat(self.pid).unwrap_or_default();
+        let times = stat.split_whitespace().skip(11).take(2);
+        times.filter_map(|time| time.parse::<u64>().ok()).sum()
+    }
+
+    /// Whether it was stopped, and not let go on.
+    pub(super) fn stands_still(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.trim_start().starts_with('T'))
+    }
+
     /// Sends it a signal; gone already is fine.
     pub(super) fn signal(&self, signal: Signal) {
         let _ = pidfd_send_signal(&self.fd, signal);
@@ -74,12 +86,45 @@ impl Process {
 pub(super) fn that_name(folder: &Path) -> Vec<Process> {
     let needle = folder.as_os_str().as_encoded_bytes();
     let own = std::process::id();
-    let pids = fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| *pid != own)
-        .filter(|pid| names(*pid, needle) || works_below(*pid, folder))
+    let named = |pid: u32| {
+        ["cmdline", "environ"]
+            .iter()
+            .any(|it| names(pid, it, needle))
+    };
+    numbers()
+        .filter(|pid| *pid != own)
+        .filter(|pid| named(*pid) || works_below(*pid, folder))
         .filter_map(Process::of)
         .collect()
+}
+
+/// Every process that names `folder` in its command line.
+pub(super) fn told_of(folder: &Path) -> Vec<Process> {
+    let needle = folder.as_os_str().as_encoded_bytes();
+    numbers()
+        .filter(|pid| names(*pid, "cmdline", needle))
+        .filter_map(Process::of)
+        .collect()
+}
+
+/// Every process that this one has started.
+pub(super) fn children(process: &Process) -> Vec<Process> {
+    numbers()
+        .filter(|pid| parent(*pid) == Some(process.pid))
+        .filter_map(Process::of)
+        .collect()
+}
+
+/// Every process that one of these has started, and what those have started.
+pub(super) fn below(processes: &[Process]) -> Vec<Process> {
+    let mut below: Vec<Process> = processes.iter().flat_map(children).collect();
+    let mut looked = 0;
+    while looked < below.len() {
+        let next = children(&below[looked]);
+        below.extend(next);
+        looked += 1;
+    }
+    below
 }
 
 /// Their command lines.
@@ -91,11 +136,26 @@ pub(super) fn shown(processes: &[Process]) -> String {
         .join("\n")
 }
 
-fn names(pid: u32, needle: &[u8]) -> bool {
-    ["cmdline", "environ"].iter().any(|file| {
-        let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        bytes.windows(needle.len()).any(|window| window == needle)
-    })
+fn numbers() -> impl Iterator<Item = u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Who started it, or has it now that that one is gone.
+fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What stands in `stat` behind the name: that is in parentheses, and may hold some.
+fn stat(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    Some(rest.to_owned())
+}
+
+fn names(pid: u32, file: &str, needle: &[u8]) -> bool {
+    let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 fn works_below(pid: u32, folder: &Path) -> bool {

@@ -6,10 +6,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
-use super::docker::Docker;
 use super::host::Setup;
 use super::processes::{self, Process};
 
@@ -90,12 +88,6 @@ impl Shared {
     #[must_use]
     pub fn processes(&self) -> Vec<Process> {
         processes::that_name(self.folder.path())
-    }
-
-    /// The containers that have a part of it bound in.
-    #[must_use]
-    pub fn containers(&self) -> Vec<Value> {
-        Docker::find().map_or_else(Vec::new, |docker| docker.containers(self.folder.path()))
     }
 }
 

@@ -106,11 +106,18 @@ impl Api {
         }
     }
 
-    /// Answers on `listener` until `shutdown`; then takes no more connections, ends the streams of
-    /// events, and gives what is under way ten seconds.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
+    /// Answers on `listener` until `shutdown`. From then on it isn't ready, ends the streams of
+    /// events and every connection with its request, and still answers whoever comes. It returns
+    /// once the rest of the host is `drained`, and what was under way has ended: who doesn't want
+    /// to wait for that as long as it takes drops it.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        drained: CancellationToken,
+    ) {
         let stopping = self.shared.stopping.clone();
-        let serving = serve::serve(listener, self.router(), stopping.clone());
+        let serving = serve::serve(listener, self.router(), stopping.clone(), drained);
         let stop = async {
             shutdown.cancelled().await;
             stopping.cancel();

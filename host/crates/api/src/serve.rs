@@ -1,4 +1,5 @@
-//! Connections: how many, how long a head may take, and how they end. Routing is elsewhere.
+//! Connections: how many, how long a head may take, and how they end. Routing is elsewhere, and
+//! so is how long a host waits for their end.
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -14,32 +15,49 @@ use tokio_util::task::TaskTracker;
 const CONNECTIONS: usize = 2_048;
 /// For a request's head, also of the next one on the same connection.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
-/// For what is under way at shutdown.
-const END_WITHIN: Duration = Duration::from_secs(10);
+/// The same of who comes at shutdown, as a probe does: it holds nobody up for longer.
+const LAST_HEAD_WITHIN: Duration = Duration::from_secs(2);
 /// After an accept that failed: descriptors may be scarce.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Until `stopping`; then what is under way gets a moment to end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
-    let connections = TaskTracker::new();
+/// Until `stopping`, and then until the host is `drained` and every connection of before has
+/// ended. Who comes meanwhile is answered once.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stopping: CancellationToken,
+    drained: CancellationToken,
+) {
+    let (before, late) = (TaskTracker::new(), TaskTracker::new());
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let over = async {
+        drained.cancelled().await;
+        stopping.cancelled().await;
+        before.close();
+        before.wait().await;
+    };
+    tokio::pin!(over);
     loop {
         let accepted = tokio::select! {
-            () = stopping.cancelled() => break,
+            () = &mut over => break,
             accepted = accept(&listener, &slots) => accepted,
         };
         let Some((stream, slot)) = accepted else {
             continue;
         };
         let (router, stopping) = (router.clone(), stopping.clone());
+        let connections = match stopping.is_cancelled() {
+            true => &late,
+            false => &before,
+        };
         connections.spawn(async move {
             connection(stream, router, stopping).await;
             drop(slot);
         });
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    late.close();
+    late.wait().await;
 }
 
 async fn accept(
@@ -60,19 +78,23 @@ async fn accept(
 async fn connection(stream: TcpStream, router: Router, stopping: CancellationToken) {
     // Small pieces of a stream of events go out at once.
     let _ = stream.set_nodelay(true);
+    let is_last = stopping.is_cancelled();
+    let head_within = if is_last {
+        LAST_HEAD_WITHIN
+    } else {
+        HEAD_WITHIN
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(head_within)
+        .keep_alive(!is_last)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
+        () = stopping.cancelled(), if !is_last => {
             connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(END_WITHIN, connection).await {
-                Ok(ended) => ended,
-                Err(_) => return tracing::info!("a connection was cut off at shutdown"),
-            }
+            connection.await
         }
     };
     if let Err(error) = ended {

@@ -48,7 +48,7 @@ pub(crate) async fn run(driver: &Arc<Driver>, shutdown: &CancellationToken) {
             // Woken by the clock alone it asks the cheap question first.
             let asks_first = !woken && !let_go && within(LOOK_AT_LEAST);
             let look = !woken || let_go || !within(LOOK);
-            match turn(driver, asks_first, look).await {
+            match turn(driver, asks_first, look, shutdown).await {
                 Ok(turn) => {
                     pause = Duration::ZERO;
                     if turn.looked {
@@ -89,6 +89,7 @@ async fn turn(
     driver: &Arc<Driver>,
     asks_first: bool,
     look: bool,
+    shutdown: &CancellationToken,
 ) -> Result<Turn, store::StoreError> {
     let store = &driver.parts.store;
     if asks_first {
@@ -102,7 +103,7 @@ async fn turn(
         looked: look,
         idle: None,
     };
-    if claim(driver, look).await? && driver.slots.free() == 0 {
+    if claim(driver, look, shutdown).await? && driver.slots.free() == 0 {
         // A slot that comes free wakes.
         return Ok(turn);
     }
@@ -135,7 +136,11 @@ fn ask(driver: &Driver, look: bool) -> Ask {
 }
 
 /// Whether at least one job was claimed.
-async fn claim(driver: &Arc<Driver>, look: bool) -> Result<bool, store::StoreError> {
+async fn claim(
+    driver: &Arc<Driver>,
+    look: bool,
+    shutdown: &CancellationToken,
+) -> Result<bool, store::StoreError> {
     let room = Room::keep(driver, usize::MAX);
     let ask = Ask {
         limit: room.limit(),
@@ -144,7 +149,7 @@ async fn claim(driver: &Arc<Driver>, look: bool) -> Result<bool, store::StoreErr
     let begin = |claimed: &Claimed| Some(follow::begun(driver, claimed));
     let claimed = driver.parts.store.claim_and_begin(&ask, &begin).await?;
     let any = !claimed.is_empty();
-    hold_all(driver, claimed);
+    hold_all(driver, claimed, shutdown);
     Ok(any)
 }
 
@@ -201,7 +206,7 @@ impl Taker for StandBy {
         let room = usize::try_from(asked).unwrap_or(usize::MAX);
         let used = claimed.as_ref().map_or(0, Vec::len);
         match claimed {
-            Some(claimed) => hold_all(&self.driver, claimed),
+            Some(claimed) => hold_all(&self.driver, claimed, &self.shutdown),
             // It may have been given some: the next claim takes them back.
             None => slots.let_go(),
         }
@@ -214,7 +219,7 @@ impl Taker for StandBy {
 }
 
 /// Works on jobs that are this host's now, each in a task of its own.
-fn hold_all(driver: &Arc<Driver>, claimed: Vec<Claimed>) {
+fn hold_all(driver: &Arc<Driver>, claimed: Vec<Claimed>, shutdown: &CancellationToken) {
     if !claimed.is_empty() {
         driver.at(Boundary::Claimed);
     }
@@ -228,6 +233,10 @@ fn hold_all(driver: &Arc<Driver>, claimed: Vec<Claimed>) {
         let Some(signal) = driver.slots.take(&hold) else {
             continue;
         };
+        if shutdown.is_cancelled() {
+            // Asked for before, and given only now: it goes back as it came.
+            driver.slots.tell(hold.job, Signal::GiveBack);
+        }
         let driver = Arc::clone(driver);
         let tracker = driver.tasks.clone();
         tracker.spawn(async move {

@@ -83,7 +83,10 @@ pub(crate) async fn run(
     let mut at = match begun {
         true => Some((pipeline::resume(&job), job)),
         false => {
-            let mut done = Done::of(Input::Claimed { rescued });
+            let mut done = Done::of(match holder.is_to_give_back() {
+                true => Input::GivenBack,
+                false => Input::Claimed { rescued },
+            });
             holder.advance(job, &mut done).await
         }
     };
@@ -179,7 +182,11 @@ impl Holder<'_> {
         self.fence().await?;
         self.driver.at(Boundary::BeforeCommand);
         if let Command::RunAgent(key) = command {
-            return self.run_agent(job, key).await;
+            // An agent that isn't there yet isn't started only to be handed on.
+            return match self.is_to_give_back() {
+                true => Some(Done::of(Input::GivenBack)),
+                false => self.run_agent(job, key).await,
+            };
         }
         let mut signal = self.signal.clone();
         let work = async {
@@ -194,6 +201,10 @@ impl Holder<'_> {
             told = told(&mut signal) => told.as_input().map(Done::of),
             done = work => Some(done),
         }
+    }
+
+    fn is_to_give_back(&self) -> bool {
+        *self.signal.borrow() == Signal::GiveBack
     }
 
     /// Removes what is left of a run whose outcome is committed, or that isn't wanted.

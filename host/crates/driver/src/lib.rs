@@ -110,6 +110,11 @@ impl Driver {
         }
     }
 
+    /// Jobs that it holds.
+    pub fn holds(&self) -> usize {
+        self.slots.holds().len()
+    }
+
     /// Whether heartbeats get through.
     pub fn is_ready(&self) -> bool {
         self.fence.holds(std::time::Instant::now())

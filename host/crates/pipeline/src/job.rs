@@ -2,7 +2,7 @@
 
 use crate::{
     Decision, Digest, Failure, HostId, JobId, Limits, Outcome, Pauses, PhaseSpec, PipelineSpec,
-    PluginPin, RootId, RunKey, Timestamp, Usage,
+    PluginPin, RootId, RunKey, Timestamp, Unknown, Usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,6 +69,9 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// What a later version wrote of it, and this one doesn't know.
+    #[serde(skip)]
+    pub unknown: Unknown,
 }
 
 /// Where a job stands.
@@ -345,6 +348,7 @@ impl Job {
             created_at,
             started_at: None,
             finished_at: None,
+            unknown: Unknown::default(),
         }
     }
 

@@ -21,6 +21,7 @@ mod event;
 mod job;
 mod outcome;
 mod session;
+mod unknown;
 
 mod step;
 mod table;
@@ -58,3 +59,4 @@ pub use spec::{
 pub use step::{Command, IllegalTransition, Input, Step, resume, step};
 pub use table::{InputName, StateName, TRANSITIONS, diagram};
 pub use timestamp::Timestamp;
+pub use unknown::Unknown;

@@ -59,11 +59,14 @@ pub enum Input {
     /// The holder can't do what the command asks, for a reason that isn't the plugin's or the
     /// agent's: the job fails, or waits where the reason passes.
     Broken(Failure),
-    /// The provider is known to be away: the run isn't begun, and that is nobody's failure.
+    /// The run isn't begun, and that is nobody's failure: the provider is known to be away, or
+    /// this host can't read what a later version planned.
     HeldBack {
-        /// Since when, and who.
+        /// For what the job waits.
+        reason: WaitReason,
+        /// What a person would say.
         message: String,
-        /// Until the breaker is to be asked again.
+        /// Until it is to be tried again.
         pause: Duration,
     },
     /// The holder gives it back: it shuts down.
@@ -159,7 +162,11 @@ pub fn step(
         Input::Deployed { plugin, sites } => turn.deployed(plugin, sites),
         Input::StepFailed { plugin, error } => turn.step_failed(plugin, error),
         Input::Broken(failure) => turn.broken(failure),
-        Input::HeldBack { message, pause } => turn.held_back(&message, pause),
+        Input::HeldBack {
+            reason,
+            message,
+            pause,
+        } => turn.held_back(reason, &message, pause),
         Input::GivenBack => turn.given_back(),
         Input::Cancel => turn.cancel(),
         Input::Retry { feedback, params } => turn.retry(feedback, params),
@@ -367,10 +374,10 @@ impl Turn<'_> {
         self.wait(reason, message, until)
     }
 
-    /// Rests as long as the breaker says; no pause of the job's own is used up.
-    fn held_back(&mut self, message: &str, pause: Duration) -> Option<()> {
+    /// Rests as long as it is told to; no pause of the job's own is used up.
+    fn held_back(&mut self, reason: WaitReason, message: &str, pause: Duration) -> Option<()> {
         let until = self.now.after(pause);
-        self.wait(WaitReason::Provider, cut(message, self.limits), until)
+        self.wait(reason, cut(message, self.limits), until)
     }
 
     fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {

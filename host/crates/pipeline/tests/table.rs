@@ -180,6 +180,7 @@ fn inputs() -> Vec<Input> {
         failed(StepError::Held("quarantined".into())),
         failed(StepError::Fault("trap".into())),
         Input::HeldBack {
+            reason: WaitReason::Provider,
             message: "away".into(),
             pause: std::time::Duration::from_secs(9),
         },
@@ -619,6 +620,7 @@ fn an_outage_that_is_known_uses_up_no_patience_and_begins_no_run() {
         let waits = go(
             &job,
             Input::HeldBack {
+                reason: WaitReason::Provider,
                 message: "api.example fails since noon".into(),
                 pause: std::time::Duration::from_secs(9),
             },

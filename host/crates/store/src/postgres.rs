@@ -7,7 +7,7 @@ use crate::rules;
 use crate::taker::Stand;
 use crate::wake::Bell;
 use crate::write::{JobChange, NewRow};
-use crate::{Clock, Committed, Options, StoreError, Submitted, Wake, migrate};
+use crate::{Clock, Committed, Options, StoreError, Submitted, Wake};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Transaction};
@@ -120,6 +120,7 @@ mod traits;
 mod events;
 mod holds;
 mod listen;
+mod prepare;
 mod writes;
 
 type Face = Postgres;
@@ -172,7 +173,7 @@ impl Postgres {
         }
         let place = place(&to);
         reach(&to, &place, options.connect_within).await?;
-        prepare(&to, &place).await?;
+        prepare::prepare(&to, &place).await?;
         Self::start(to, place, options).await
     }
 
@@ -321,27 +322,6 @@ async fn reach(to: &PgConnectOptions, place: &str, within: Duration) -> Result<(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
-}
-
-/// Migrates, on a connection of its own, which is closed whatever happens: sqlx's lock is the
-/// session's, and would stay held in the store's pool.
-async fn prepare(to: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with(to.clone());
-    let migrated = migrate::postgres().run(&pool).await;
-    migrated.map_err(|source| StoreError::Migrate {
-        place: place.to_owned(),
-        source,
-    })?;
-    // A database that was restored from a dump has events of a cluster whose transactions were
-    // numbered higher: they would hold up the stream until this one gets there.
-    sqlx::query("UPDATE events SET xid = '3' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())")
-        .execute(&pool)
-        .await
-        .map_err(|error| Fault::from(error).at(place))?;
-    pool.close().await;
-    Ok(())
 }
 
 /// A list of texts as PostgreSQL takes one. SQLite's can fail.

@@ -72,7 +72,7 @@ impl JobRow {
     /// As its new holder gets it: with what it waited for until now, which a step wants to know.
     pub(crate) fn taken(self) -> Result<Job, StoreError> {
         let what = || format!("job {}", self.id);
-        let mut job: Job = parse(&self.body, what)?;
+        let mut job = Job::from_json(&self.body).map_err(unreadable(what))?;
         let live: BTreeSet<String> = parse(&self.live, what)?;
         job.id = JobId(self.id);
         job.number = self.number;
@@ -213,18 +213,27 @@ pub(crate) fn parse<T: DeserializeOwned>(
     json: &str,
     what: impl Fn() -> String,
 ) -> Result<T, StoreError> {
-    serde_json::from_str(json).map_err(|error| StoreError::Unreadable {
+    serde_json::from_str(json).map_err(unreadable(what))
+}
+
+/// For `map_err`: which row.
+fn unreadable(what: impl Fn() -> String) -> impl FnOnce(serde_json::Error) -> StoreError {
+    move |error| StoreError::Unreadable {
         what: what(),
         why: error.to_string(),
-    })
+    }
 }
 
 /// The JSON of a value of ours.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Unreadable {
-        what: "a value to be stored".to_owned(),
-        why: error.to_string(),
-    })
+    let what = || "a value to be stored".to_owned();
+    serde_json::to_string(value).map_err(unreadable(what))
+}
+
+/// The JSON of a job, as [`JobRow`] reads it again.
+pub(crate) fn body(job: &Job) -> Result<String, StoreError> {
+    job.to_json()
+        .map_err(unreadable(|| format!("job {}", job.id)))
 }
 
 /// As SQL counts time.

@@ -105,7 +105,7 @@ impl JobChange {
         let sites = job.sites.iter().map(|site| site.slug.clone());
         Ok(Self {
             hold: hold.clone(),
-            body: rules::json(job)?,
+            body: rules::body(job)?,
             status: job.status,
             revision: i64::from(job.revision),
             root: job.root.as_ref().map(|root| root.0.clone()),
@@ -183,7 +183,7 @@ impl NewRow {
             until: until.map(Timestamp::as_millis),
             created_at: job.created_at.as_millis(),
             submitter: clean(&job.submitter).into_owned(),
-            body: rules::json(job)?,
+            body: rules::body(job)?,
             new: new.clone(),
         })
     }

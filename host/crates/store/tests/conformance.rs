@@ -107,7 +107,8 @@ both! {
         a_cancel_after_a_commit_is_seen_by_the_next
         a_cancel_and_the_last_commit_at_once_agree
         a_job_that_rests_is_let_go_of
-        a_commit_that_fails_changes_nothing;
+        a_commit_that_fails_changes_nothing
+        what_a_later_version_wrote_of_a_job_is_kept;
     events:
         the_events_of_a_job_have_no_gaps
         the_stream_gives_each_event_once_and_in_order
@@ -145,6 +146,7 @@ both! {
         delete_takes_all_that_is_the_jobs
         hosts_are_alive_for_a_lease
         pipelines_are_replaced
+        a_pipeline_of_a_later_version_stays
         counts_and_blobs_and_names;
     plugins:
         what_a_file_held_is_remembered_until_it_is_removed
@@ -190,6 +192,7 @@ only_postgres! {
     a_cancel_under_way_is_waited_for
     a_cancel_taken_back_leaves_the_commit
     hosts_that_start_at_once_migrate_once
+    a_migration_under_load_holds_nobody_up
     a_killed_listener_is_deaf_and_comes_back
     a_listener_that_hears_nothing_is_deaf_though_its_connection_stands
     a_host_that_stands_still_in_a_claim_holds_nobody_up

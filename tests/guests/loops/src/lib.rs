@@ -1,5 +1,5 @@
-//! A hostile guest: one of its steps never ends, `prompt` unless the job's params say another one
-//! as `in`. It uses no memory.
+//! A hostile guest: its steps never end; where the job's params name one of them as `in`, only that
+//! one doesn't. It uses no memory.
 
 use gantry_sdk::{Deploy, Describe, Error, Job, Manifest, Plan, Prompt, Task, Validate, Verdict};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ struct Params {
 
 fn never_ends_in(job: &Job, step: &str) {
     let Params { r#in } = job.params().unwrap_or_default();
-    if r#in.as_deref().unwrap_or("prompt") != step {
+    if r#in.is_some_and(|named| named != step) {
         return;
     }
     let mut turns = 0_u64;

@@ -177,7 +177,7 @@ impl Host {
             &ASSETS,
         );
         let stop = CancellationToken::new();
-        let running = tokio::spawn(api.run(listener, stop.clone()));
+        let running = tokio::spawn(api.run(listener, stop.clone(), stop.clone()));
         let port = address.port();
         Self {
             port,

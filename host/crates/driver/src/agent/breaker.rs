@@ -2,7 +2,7 @@
 //! answered and when one ends. When a provider counts as away is `pipeline`'s matter.
 
 use crate::hold::{Done, Holder};
-use pipeline::{BreakerGate, FailureKind, Input, JobId, Outcome, RunKey};
+use pipeline::{BreakerGate, FailureKind, Input, JobId, Outcome, RunKey, WaitReason};
 
 impl Holder<'_> {
     /// Whether a run that isn't begun yet must wait: what the job gets instead. Else whether it
@@ -24,7 +24,12 @@ impl Holder<'_> {
                 let message = format!(
                     "{provider} fails every job since {since}: no agent is started until it answers"
                 );
-                Err(Done::of(Input::HeldBack { message, pause }))
+                let reason = WaitReason::Provider;
+                Err(Done::of(Input::HeldBack {
+                    reason,
+                    message,
+                    pause,
+                }))
             }
             Err(error) => {
                 // It only spares what would be in vain: not to know is no reason to wait.

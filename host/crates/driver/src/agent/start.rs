@@ -8,7 +8,9 @@ use crate::output::From;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
 use crate::steps::{blocking, broken, contradiction, is_full};
-use pipeline::{Boundary, FailureKind, Job, PhaseSpec, PlannedTask, RunKey, Session};
+use pipeline::{
+    Boundary, FailureKind, Input, Job, PhaseSpec, PlannedTask, RunKey, Session, WaitReason,
+};
 use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -103,7 +105,7 @@ impl Holder<'_> {
         };
         let bytes = self.blob(kept).await?;
         let tasks: Vec<PlannedTask> = serde_json::from_slice(&bytes)
-            .map_err(|error| Done::broken(FailureKind::Internal, format!("kept tasks: {error}")))?;
+            .map_err(|error| left_to_others(self.driver.config.limits.held_pause, &error))?;
         tasks
             .into_iter()
             .nth(task)
@@ -261,6 +263,18 @@ fn add_session(run: &mut RunSpec, session: Session) {
     run.env.insert("SESSION_ID".to_owned(), id.to_string());
     run.env
         .insert("RESUME".to_owned(), u8::from(resume).to_string());
+}
+
+/// Tasks that say what this version doesn't know: a later one planned them, and can run them.
+fn left_to_others(pause: Duration, error: &serde_json::Error) -> Done {
+    let message = format!(
+        "its tasks were planned by a later version of Gantry, and wait for a host of it ({error})"
+    );
+    Done::of(Input::HeldBack {
+        reason: WaitReason::Host,
+        message,
+        pause,
+    })
 }
 
 /// The run's token, which the agent holds and the gateway knows.

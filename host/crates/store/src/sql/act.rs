@@ -114,7 +114,7 @@ async fn write(
         " AS line FROM jobs WHERE id = $11) AS way WHERE id = way.job ",
         "RETURNING jobs.event_seq, jobs.line, jobs.group_slot, jobs.pipeline_slot"
     ))
-    .bind(rules::json(job)?)
+    .bind(rules::body(job)?)
     .bind(i64::from(job.revision))
     .bind(job.finished_at.map(Timestamp::as_millis))
     .bind(until)

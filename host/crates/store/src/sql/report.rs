@@ -8,7 +8,8 @@ use crate::rules::{self, NOBODY, clean};
 use crate::write::{Told, of_no_job};
 use crate::{HostReport, PipelineEntry, Wake};
 use pipeline::{Digest, Event, HostId};
-use sqlx::query;
+use sqlx::{Row as _, query};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Notes a heartbeat: the host is alive for as long as its lease.
@@ -62,8 +63,10 @@ pub(super) async fn report_host(store: &Store, report: &HostReport) -> Result<()
 pub(super) async fn put_pipelines(store: &Store, pipelines: &[PipelineEntry]) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     super::lock_pipelines(&mut tx).await?;
-    query("DELETE FROM pipelines").execute(&mut *tx).await?;
-    for entry in pipelines {
+    let stay = clear_pipelines(&mut tx).await?;
+    let mut put = pipelines.to_vec();
+    put.retain(|entry| !stay.contains(&*clean(entry.name())));
+    for entry in &put {
         query(
             "INSERT INTO pipelines (name, entry) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET entry = excluded.entry",
@@ -74,7 +77,30 @@ pub(super) async fn put_pipelines(store: &Store, pipelines: &[PipelineEntry]) ->
         .await?;
     }
     tx.commit().await?;
-    lines::follow(store, pipelines).await
+    lines::follow(store, &put).await
+}
+
+/// Takes away what this version can read, which it is about to write anew; the names of the
+/// rest, which hosts of a later version have put there.
+async fn clear_pipelines(conn: &mut Conn) -> Result<BTreeSet<String>, Fault> {
+    let rows = query("SELECT name, entry FROM pipelines")
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut stay = BTreeSet::new();
+    for row in rows {
+        let (name, entry): (String, String) = (row.try_get("name")?, row.try_get("entry")?);
+        let what = || format!("pipeline `{name}`");
+        if let Err(error) = rules::parse::<PipelineEntry>(&entry, what) {
+            tracing::warn!(%error, "a pipeline stays as a later version has put it");
+            stay.insert(name);
+            continue;
+        }
+        query("DELETE FROM pipelines WHERE name = $1")
+            .bind(&name)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(stay)
 }
 
 pub(super) async fn put_blob(store: &Store, bytes: &[u8]) -> Result<Digest, Fault> {

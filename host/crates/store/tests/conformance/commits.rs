@@ -281,3 +281,32 @@ pub(crate) async fn a_commit_that_fails_changes_nothing(bed: Bed) {
         .await;
     assert_eq!(beats.unwrap().len(), 1);
 }
+
+pub(crate) async fn what_a_later_version_wrote_of_a_job_is_kept(bed: Bed) {
+    let store = bed.open().await;
+    let (job, hold) = running(&store, "work").await;
+    go(&store, &hold, &job, Input::GivenBack).await;
+    let mut body: serde_json::Value = job_body(&bed).await;
+    body["colour"] = "red".into();
+    body["phases"][0]["attempts"][0]["mood"] = "calm".into();
+    bed.set_body(job.id, &body.to_string()).await;
+    // A holder's commits, and then a person's act.
+    let (job, hold) = claim_one(&store, &ask("b")).await;
+    let job = go(&store, &hold, &job, Input::Claimed { rescued: false }).await;
+    let job = with_agent(&store, &hold, job).await;
+    go(&store, &hold, &job, Input::GivenBack).await;
+    let limits = Limits::default();
+    let acted = store.act(job.id, Input::Cancel, &limits, bed.now()).await;
+    assert!(matches!(acted.unwrap(), Acted::Done(_)));
+    let read = job_body(&bed).await;
+    assert_eq!(read["status"], "cancelled");
+    assert_eq!(read["colour"], "red");
+    assert_eq!(read["phases"][0]["attempts"][0]["mood"], "calm");
+    assert_eq!(read["phases"][0]["attempts"][0]["tasks"][0]["name"], "work");
+}
+
+/// Of the only job.
+async fn job_body(bed: &Bed) -> serde_json::Value {
+    let bodies = bed.texts("SELECT body FROM jobs").await;
+    serde_json::from_str(&bodies[0]).unwrap()
+}

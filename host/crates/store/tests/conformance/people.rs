@@ -277,6 +277,28 @@ pub(crate) async fn pipelines_are_replaced(bed: Bed) {
     assert_eq!(stores[0].pipelines().await.unwrap(), [broken]);
 }
 
+pub(crate) async fn a_pipeline_of_a_later_version_stays(bed: Bed) {
+    let store = bed.open().await;
+    let mine = PipelineEntry::Ready(job("x", bed.now()).spec);
+    bed.execute(
+        "INSERT INTO pipelines (name, entry) VALUES ('later', '{\"ready\":{\"lanes\":3}}'), \
+         ('gone', '{\"broken\":{\"name\":\"gone\",\"error\":\"x\"}}')",
+    )
+    .await;
+    // This host has a file of the same name, and can't read it, either.
+    let later = PipelineEntry::Broken {
+        name: "later".to_owned(),
+        error: "`lanes` isn't known".to_owned(),
+    };
+    store.put_pipelines(&[mine.clone(), later]).await.unwrap();
+    assert_eq!(store.pipelines().await.unwrap(), [mine]);
+    assert_eq!(
+        bed.texts("SELECT entry FROM pipelines WHERE name <> 'game'")
+            .await,
+        ["{\"ready\":{\"lanes\":3}}"]
+    );
+}
+
 pub(crate) async fn counts_and_blobs_and_names(bed: Bed) {
     let store = bed.open().await;
     running(&store, "runs").await;

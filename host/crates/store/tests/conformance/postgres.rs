@@ -7,7 +7,9 @@ use pipeline::{EventKind, Input, Status};
 use sqlx::{Connection, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Claimed, Clock, Committed, DriverStore, Options, Postgres, Trim, Trimmed, Wake};
+use store::{
+    ApiStore, Claimed, Clock, Committed, DriverStore, Options, Postgres, Trim, Trimmed, Wake,
+};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, watch};
@@ -134,6 +136,100 @@ pub(crate) async fn hosts_that_start_at_once_migrate_once(bed: Bed) {
     Postgres::connect(&bed.url(), Options::default())
         .await
         .unwrap();
+}
+
+/// What a host of the version before did with a job, all in all: take it in, hold it, end it.
+const AS_BEFORE: [&str; 3] = [
+    "INSERT INTO jobs (id, name_folded, pipeline, priority, revision, status, ready, created_at, \
+     body) VALUES ($1, 'work', 'game', 0, 1, 'queued', true, 1, $2)",
+    "UPDATE jobs SET status = 'running', ready = false, host = 'before', lease = lease + 1, \
+     lease_until = 9000000000000, body = $2 WHERE id = $1 AND status = 'queued'",
+    "WITH done AS (UPDATE jobs SET status = 'succeeded', host = NULL, lease_until = NULL, \
+     event_seq = event_seq + 1, body = $2 WHERE id = $1 RETURNING id, event_seq) \
+     INSERT INTO events (job, seq, kind, at, data) \
+     SELECT id, event_seq, 'job.succeeded', 1, '{}' FROM done",
+];
+
+/// Moves jobs as hosts of before 0004 did, until it is told to stop; how many it has ended.
+async fn works_on(bed: Bed, done: watch::Sender<usize>, stop: watch::Receiver<bool>) {
+    let mut conn = bed.connection().await;
+    while !*stop.borrow() {
+        let job = job("work", bed.now());
+        let body = job.to_json().unwrap();
+        for sql in AS_BEFORE {
+            let query = sqlx::query(sql).bind(job.id.0).bind(&body);
+            query.execute(&mut conn).await.unwrap();
+        }
+        done.send_modify(|done| *done += 1);
+    }
+}
+
+/// The database as the first three versions of the schema made it.
+async fn at_version_three(bed: &Bed) {
+    let folder = tempfile::tempdir().unwrap();
+    let all = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/postgres");
+    for file in std::fs::read_dir(all).unwrap().flatten() {
+        let name = file.file_name();
+        if name.to_str().unwrap() < "0004" {
+            std::fs::copy(file.path(), folder.path().join(name)).unwrap();
+        }
+    }
+    let migrator = sqlx::migrate::Migrator::new(folder.path()).await.unwrap();
+    let pool = sqlx::PgPool::connect(&bed.url()).await.unwrap();
+    migrator.run(&pool).await.unwrap();
+    pool.close().await;
+}
+
+pub(crate) async fn a_migration_under_load_holds_nobody_up(bed: Bed) {
+    at_version_three(&bed).await;
+    let (done, mut seen) = watch::channel(0);
+    let (stop, stopped) = watch::channel(false);
+    let before: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(works_on(bed.clone(), done.clone(), stopped.clone())))
+        .collect();
+    // A person looks at the jobs, and leaves the transaction open.
+    let mut conn = bed.connection().await;
+    let mut reader = conn.begin().await.unwrap();
+    let _: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs")
+        .fetch_one(&mut *reader)
+        .await
+        .unwrap();
+    let hosts: Vec<_> = (0..3)
+        .map(|_| {
+            let url = bed.url();
+            tokio::spawn(async move { Postgres::connect(&url, Options::default()).await })
+        })
+        .collect();
+    // One of the hosts meets the reader's lock, gives way, and comes again: more than once.
+    for _ in 0..2 {
+        tokio::time::timeout(SOON, blocked(&bed)).await.unwrap();
+        let enough = *seen.borrow() + 100;
+        tokio::time::timeout(SOON, seen.wait_for(|done| *done > enough))
+            .await
+            .unwrap_or_else(|_| panic!("the jobs of the others don't go on"))
+            .unwrap();
+    }
+    assert!(hosts.iter().all(|host| !host.is_finished()));
+    reader.rollback().await.unwrap();
+    let mut stores = Vec::new();
+    for host in hosts {
+        stores.push(host.await.unwrap().unwrap());
+    }
+    // Hosts of before work on, also in the newer schema.
+    let enough = *seen.borrow() + 20;
+    seen.wait_for(|done| *done > enough).await.unwrap();
+    stop.send(true).unwrap();
+    for host in before {
+        host.await.unwrap();
+    }
+    let versions = bed
+        .texts("SELECT CAST(version AS text) FROM _sqlx_migrations WHERE success ORDER BY version")
+        .await;
+    let all: Vec<String> = (1..=versions.len()).map(|it| it.to_string()).collect();
+    assert_eq!(versions, all, "each once");
+    assert!(versions.len() >= 5, "{versions:?}");
+    let ended = stores[0].counts(None).await.unwrap()[&Status::Succeeded];
+    assert_eq!(ended, u64::try_from(*seen.borrow()).unwrap());
 }
 
 pub(crate) async fn a_killed_listener_is_deaf_and_comes_back(bed: Bed) {

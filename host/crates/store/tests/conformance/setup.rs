@@ -171,6 +171,23 @@ impl Bed {
         }
     }
 
+    /// The only column of a query from outside.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        match &self.kind {
+            Kind::Postgres { .. } => {
+                let mut conn = self.connection().await;
+                let query = sqlx::query_scalar(sql);
+                query.fetch_all(&mut conn).await.unwrap()
+            }
+            Kind::Sqlite { dir, .. } => {
+                let url = format!("sqlite:{}", Self::path(dir).display());
+                let mut conn = SqliteConnection::connect(&url).await.unwrap();
+                let query = sqlx::query_scalar(sql);
+                query.fetch_all(&mut conn).await.unwrap()
+            }
+        }
+    }
+
     /// A connection of the case's own, under another name than the stores'.
     pub(crate) async fn connection(&self) -> PgConnection {
         let url = self
