@@ -346,9 +346,14 @@ async fn requests_that_no_client_makes() {
     ] {
         let mut raw = host.connect().await;
         raw.write_all(head.as_bytes()).await.unwrap();
-        raw.shutdown().await.unwrap();
         let mut answer = Vec::new();
-        raw.read_to_end(&mut answer).await.unwrap();
+        // Who closes its side before the answer has come isn't waited for.
+        while !answer.ends_with(b"\r\n\r\n") {
+            match raw.read_u8().await {
+                Ok(byte) => answer.push(byte),
+                Err(_) => break,
+            }
+        }
         let text = String::from_utf8_lossy(&answer);
         assert!(text.starts_with("HTTP/1.1 4"), "{head:?}: {text}");
     }
