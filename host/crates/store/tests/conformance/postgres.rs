@@ -12,7 +12,7 @@ use store::{
 };
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Barrier, watch};
+use tokio::sync::{Barrier, Notify, watch};
 
 pub(crate) async fn what_commits_late_is_not_skipped(bed: Bed) {
     let store = bed.open().await;
@@ -354,14 +354,18 @@ pub(crate) async fn a_host_that_stands_still_in_a_claim_holds_nobody_up(bed: Bed
     submit(&there, job("work", real_now())).await;
     let (go_on, waits) = std::sync::mpsc::channel::<()>();
     let waits = std::sync::Mutex::new(waits);
+    let stands_now = Arc::new(Notify::new());
+    let has_it = Arc::clone(&stands_now);
     let claims = tokio::spawn(async move {
         // It does nothing else, as a host that is stopped.
         let stands = |_: &Claimed| {
+            has_it.notify_one();
             tokio::task::block_in_place(|| waits.lock().unwrap().recv().unwrap());
             None
         };
         here.claim_and_begin(&ask("a"), &stands).await
     });
+    stands_now.notified().await;
     let taken = until("the job", || async {
         let claimed = there.claim(&ask("b")).await.unwrap();
         let is_locked = claimed.is_empty();
