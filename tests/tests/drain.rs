@@ -312,17 +312,20 @@ async fn what_cant_be_given_back_in_time_is_taken_over() {
     sqlx::query(cut).fetch_all(&mut *lock).await.unwrap();
     let gone = "SELECT count(*) FROM pg_stat_activity \
                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    while sqlx::query_scalar::<_, i64>(gone)
-        .fetch_one(&mut *lock)
-        .await
-        .unwrap()
-        > 0
-    {
-        sqlx::query("SELECT pg_stat_clear_snapshot()")
-            .execute(&mut *lock)
+    let ended = async {
+        while sqlx::query_scalar::<_, i64>(gone)
+            .fetch_one(&mut *lock)
             .await
-            .unwrap();
-    }
+            .unwrap()
+            > 0
+        {
+            sqlx::query("SELECT pg_stat_clear_snapshot()")
+                .execute(&mut *lock)
+                .await
+                .unwrap();
+        }
+    };
+    timeout(DEADLINE, ended).await.unwrap();
     lock.rollback().await.unwrap();
     assert_eq!(kept.row(&kept.id).await, ("running".to_owned(), 1));
     let setup = kept.setup.clone().set("LEASE_SECONDS", "4");

@@ -141,7 +141,12 @@ async fn claim(
     look: bool,
     shutdown: &CancellationToken,
 ) -> Result<bool, store::StoreError> {
-    let room = Room::keep(driver, usize::MAX);
+    // Before it says what it holds, or what is just being given would look as if let go of.
+    let _looking = match look {
+        true => Some(driver.slots.look().await),
+        false => None,
+    };
+    let room = Room::keep(driver);
     let ask = Ask {
         limit: room.limit(),
         ..ask(driver, look)
@@ -160,8 +165,8 @@ struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    fn keep(driver: &'a Driver, most: usize) -> Self {
-        let jobs = driver.slots.reserve(most);
+    fn keep(driver: &'a Driver) -> Self {
+        let jobs = driver.slots.reserve();
         Self { driver, jobs }
     }
 
@@ -188,7 +193,7 @@ impl Taker for StandBy {
         if self.shutdown.is_cancelled() || !driver.fence.holds(Instant::now()) {
             return None;
         }
-        match driver.slots.reserve(most) {
+        match driver.slots.stand_by(most) {
             0 => None,
             jobs => Some(Ask {
                 limit: u32::try_from(jobs).unwrap_or(u32::MAX),
@@ -210,7 +215,7 @@ impl Taker for StandBy {
             // It may have been given some: the next claim takes them back.
             None => slots.let_go(),
         }
-        slots.release(room);
+        slots.stood_by(room);
         if used < room {
             // Nobody else could use it meanwhile.
             slots.ask_again();

@@ -15,6 +15,7 @@ pub(crate) struct Slots {
     most: usize,
     held: Mutex<Held>,
     freed: Notify,
+    settled: Notify,
     /// Whether a job was let go of that is still this host's by the store.
     let_go: AtomicBool,
 }
@@ -24,6 +25,10 @@ struct Held {
     jobs: HashMap<JobId, (Hold, watch::Sender<Signal>)>,
     /// Room for jobs that the store is asked for.
     reserved: usize,
+    /// Transactions that may be giving jobs to this host now.
+    standing_by: usize,
+    /// Whether somebody looks for jobs that are this host's by the store alone.
+    looking: bool,
 }
 
 impl Slots {
@@ -32,6 +37,7 @@ impl Slots {
             most,
             held: Mutex::default(),
             freed: Notify::new(),
+            settled: Notify::new(),
             let_go: AtomicBool::new(false),
         }
     }
@@ -45,10 +51,10 @@ impl Slots {
         self.held().free(self.most)
     }
 
-    /// Keeps room for at most `most` jobs; for how many. It is to be released.
-    pub(crate) fn reserve(&self, most: usize) -> usize {
+    /// Keeps all room that there is; for how many jobs. It is to be released.
+    pub(crate) fn reserve(&self) -> usize {
         let mut held = self.held();
-        let room = held.free(self.most).min(most);
+        let room = held.free(self.most);
         held.reserved += room;
         room
     }
@@ -56,6 +62,38 @@ impl Slots {
     /// Gives back room that was kept, once the jobs that came of it are taken.
     pub(crate) fn release(&self, room: usize) {
         self.held().reserved -= room;
+    }
+
+    /// The same for a transaction that gives jobs of itself; none while somebody looks.
+    pub(crate) fn stand_by(&self, most: usize) -> usize {
+        let mut held = self.held();
+        if held.looking {
+            return 0;
+        }
+        let room = held.free(self.most).min(most);
+        held.reserved += room;
+        held.standing_by += usize::from(room > 0);
+        room
+    }
+
+    /// That transaction has ended, and what it gave is taken.
+    pub(crate) fn stood_by(&self, room: usize) {
+        let mut held = self.held();
+        held.reserved -= room;
+        held.standing_by -= 1;
+        drop(held);
+        self.settled.notify_one();
+    }
+
+    /// From now on, until what is returned goes, nothing is given to this host but by its own
+    /// claim: what is its by the store and isn't held here was let go of.
+    pub(crate) async fn look(&self) -> Looking<'_> {
+        self.held().looking = true;
+        let looking = Looking(self);
+        while self.held().standing_by > 0 {
+            self.settled.notified().await;
+        }
+        looking
     }
 
     /// Has the next claim ask for what room there is.
@@ -147,6 +185,15 @@ impl Slots {
     }
 }
 
+/// See [`Slots::look`].
+pub(crate) struct Looking<'a>(&'a Slots);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.held().looking = false;
+    }
+}
+
 impl Held {
     fn free(&self, most: usize) -> usize {
         most.saturating_sub(self.jobs.len() + self.reserved)
@@ -200,11 +247,27 @@ mod tests {
         let slots = Slots::new(3);
         let _first = slots.take(&hold(1));
         assert_eq!(
-            (slots.reserve(5), slots.reserve(1), slots.free()),
+            (slots.reserve(), slots.stand_by(1), slots.free()),
             (2, 0, 0)
         );
         slots.release(2);
         assert_eq!(slots.free(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_looks_for_what_was_let_go_of_knows_all_that_was_given() {
+        let slots = Slots::new(3);
+        assert_eq!(slots.stand_by(1), 1);
+        let mut look = std::pin::pin!(slots.look());
+        let early = futures_util::poll!(&mut look);
+        assert!(early.is_pending(), "a job may be on its way");
+        assert_eq!(slots.stand_by(1), 0, "no other is until it has looked");
+        let _given = slots.take(&hold(1));
+        slots.stood_by(1);
+        let looking = look.await;
+        assert_eq!(slots.holds(), [hold(1)]);
+        drop(looking);
+        assert_eq!(slots.stand_by(1), 1);
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub struct Ask {
     pub look: bool,
     /// How long a claim holds without a heartbeat.
     pub lease_time: Duration,
-    /// What it holds by now. One claim of a host at a time, or this can't be right.
+    /// What it holds by now. It is complete where the claim takes over: nothing else may be giving
+    /// jobs to the host meanwhile, or they would look as if it had let go of them.
     pub held: Vec<Hold>,
     /// Whether it takes jobs that are running by the store.
     pub take_over: TakeOver,
