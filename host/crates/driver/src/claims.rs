@@ -99,17 +99,45 @@ async fn turn(
             return Ok(Turn { looked, idle });
         }
     }
-    let mut turn = Turn {
-        looked: look,
-        idle: None,
-    };
-    if claim(driver, look, shutdown).await? && driver.slots.free() == 0 {
-        // A slot that comes free wakes.
-        return Ok(turn);
+    let mut more = claim(driver, Room::keep(driver, usize::MAX), look, shutdown).await?;
+    if more {
+        more = rush(driver, shutdown).await?;
     }
-    let idle = store.idle_for(&ask(driver, true)).await?;
-    turn.idle = idle.map(|idle| idle.max(A_MOMENT));
-    Ok(turn)
+    let idle = match (more, driver.slots.free()) {
+        // A slot that comes free wakes.
+        (_, 0) => None,
+        (true, _) => Some(Duration::ZERO),
+        (false, _) => store
+            .idle_for(&ask(driver, true))
+            .await?
+            .map(|idle| idle.max(A_MOMENT)),
+    };
+    Ok(Turn { looked: look, idle })
+}
+
+/// Takes of a queue that has more than was asked for, until it is time for another look: two
+/// claims at once, so that one is made while the other waits for the disk. Whether there may be
+/// more yet.
+async fn rush(
+    driver: &Arc<Driver>,
+    shutdown: &CancellationToken,
+) -> Result<bool, store::StoreError> {
+    let end = Instant::now() + LOOK;
+    let lane = async || {
+        while Instant::now() < end && !shutdown.is_cancelled() {
+            let room = Room::keep(driver, driver.config.max_concurrent.div_ceil(2));
+            if room.jobs == 0 || !driver.fence.holds(Instant::now()) {
+                return Ok(true);
+            }
+            if !claim(driver, room, false, shutdown).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    // Both to their end: what is given by a claim that is dropped would be let go of.
+    let (one, other) = tokio::join!(lane(), lane());
+    Ok(one? && other?)
 }
 
 fn ask(driver: &Driver, look: bool) -> Ask {
@@ -135,9 +163,10 @@ fn ask(driver: &Driver, look: bool) -> Ask {
     }
 }
 
-/// Whether at least one job was claimed.
+/// Whether it took as many as it asked for.
 async fn claim(
     driver: &Arc<Driver>,
+    room: Room<'_>,
     look: bool,
     shutdown: &CancellationToken,
 ) -> Result<bool, store::StoreError> {
@@ -146,16 +175,15 @@ async fn claim(
         true => Some(driver.slots.look().await),
         false => None,
     };
-    let room = Room::keep(driver);
     let ask = Ask {
-        limit: room.limit(),
+        limit: u32::try_from(room.jobs).unwrap_or(u32::MAX),
         ..ask(driver, look)
     };
     let begin = |claimed: &Claimed| Some(follow::begun(driver, claimed));
     let claimed = driver.parts.store.claim_and_begin(&ask, &begin).await?;
-    let any = !claimed.is_empty();
+    let full = room.jobs > 0 && claimed.len() == room.jobs;
     hold_all(driver, claimed, shutdown);
-    Ok(any)
+    Ok(full)
 }
 
 /// Room that is kept while the store is asked, and given back however that ends.
@@ -165,13 +193,9 @@ struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    fn keep(driver: &'a Driver) -> Self {
-        let jobs = driver.slots.reserve();
+    fn keep(driver: &'a Driver, most: usize) -> Self {
+        let jobs = driver.slots.reserve(most);
         Self { driver, jobs }
-    }
-
-    fn limit(&self) -> u32 {
-        u32::try_from(self.jobs).unwrap_or(u32::MAX)
     }
 }
 
@@ -229,6 +253,11 @@ fn hold_all(driver: &Arc<Driver>, claimed: Vec<Claimed>, shutdown: &Cancellation
         driver.at(Boundary::Claimed);
     }
     for claimed in claimed {
+        if claimed.begun && pipeline::resume(&claimed.job).is_none() {
+            // Its first commit was its last.
+            hold::rests(driver, &claimed.job);
+            continue;
+        }
         let host = driver.config.host.clone();
         let hold = Hold {
             job: claimed.job.id,

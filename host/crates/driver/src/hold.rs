@@ -92,10 +92,7 @@ pub(crate) async fn run(
     };
     while let Some((command, job)) = at {
         let Some(command) = command else {
-            tracing::info!(job.id = %job.id, status = job.status.word(), "job rests");
-            if let Some(until) = job.wait.as_ref().and_then(|wait| wait.until) {
-                driver.slots.ask_after(until.since(now()) + A_MOMENT);
-            }
+            rests(driver, &job);
             return true;
         };
         at = match holder.execute(&job, command).await {
@@ -105,6 +102,14 @@ pub(crate) async fn run(
     }
     tracing::warn!(job.id = %job_id, lease = lease.0, "job let go of, for its next holder");
     false
+}
+
+/// There is nothing more to be done for a job by now.
+pub(crate) fn rests(driver: &Driver, job: &Job) {
+    tracing::info!(job.id = %job.id, status = job.status.word(), "job rests");
+    if let Some(until) = job.wait.as_ref().and_then(|wait| wait.until) {
+        driver.slots.ask_after(until.since(now()) + A_MOMENT);
+    }
 }
 
 impl Holder<'_> {

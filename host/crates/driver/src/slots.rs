@@ -51,10 +51,10 @@ impl Slots {
         self.held().free(self.most)
     }
 
-    /// Keeps all room that there is; for how many jobs. It is to be released.
-    pub(crate) fn reserve(&self) -> usize {
+    /// Keeps room for at most `most` jobs; for how many. It is to be released.
+    pub(crate) fn reserve(&self, most: usize) -> usize {
         let mut held = self.held();
-        let room = held.free(self.most);
+        let room = held.free(self.most).min(most);
         held.reserved += room;
         room
     }
@@ -247,7 +247,7 @@ mod tests {
         let slots = Slots::new(3);
         let _first = slots.take(&hold(1));
         assert_eq!(
-            (slots.reserve(), slots.stand_by(1), slots.free()),
+            (slots.reserve(5), slots.stand_by(1), slots.free()),
             (2, 0, 0)
         );
         slots.release(2);

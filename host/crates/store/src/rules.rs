@@ -62,7 +62,7 @@ pub(crate) struct JobRow {
 impl JobRow {
     /// As people and drivers see it.
     pub(crate) fn job(self) -> Result<Job, StoreError> {
-        let mut job = self.taken()?;
+        let mut job = self.stored()?;
         if job.status != Status::Waiting {
             job.wait = None;
         }
@@ -70,7 +70,14 @@ impl JobRow {
     }
 
     /// As its new holder gets it: with what it waited for until now, which a step wants to know.
-    pub(crate) fn taken(self) -> Result<Job, StoreError> {
+    pub(crate) fn taken_by(self, host: &HostId) -> Result<Job, StoreError> {
+        let mut job = self.stored()?;
+        job.status = Status::Running;
+        job.host = Some(host.clone());
+        Ok(job)
+    }
+
+    fn stored(self) -> Result<Job, StoreError> {
         let what = || format!("job {}", self.id);
         let mut job = Job::from_json(&self.body).map_err(unreadable(what))?;
         let live: BTreeSet<String> = parse(&self.live, what)?;

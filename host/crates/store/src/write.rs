@@ -165,6 +165,8 @@ pub(crate) struct NewRow {
     pub(crate) created_at: i64,
     pub(crate) submitter: String,
     pub(crate) body: String,
+    /// What is told of it where it stands in no line.
+    pub(crate) told: Told,
     pub(crate) new: NewJob,
 }
 
@@ -184,6 +186,7 @@ impl NewRow {
             created_at: job.created_at.as_millis(),
             submitter: clean(&job.submitter).into_owned(),
             body: rules::body(job)?,
+            told: Told::of(&rules::submitted(job))?,
             new: new.clone(),
         })
     }

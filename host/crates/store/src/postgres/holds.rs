@@ -11,38 +11,32 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use uuid::Uuid;
 
-pub(super) async fn take_over(
+/// Chooses what runs by the store and may be taken over, locked.
+pub(super) async fn choose_left(
     store: &Store,
     conn: &mut Conn,
     ask: &Ask,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let (jobs, leases) = columns(&ask.held);
-    let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
     query(concat!(
-        "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE status = 'running' ",
-        "AND (root IS NULL OR root = ANY($2)) AND (engine IS NULL OR engine = ANY($9)) ",
+        "SELECT jobs.lease, jobs.rank, ",
+        job_columns!(),
+        " FROM jobs WHERE status = 'running' ",
+        "AND (root IS NULL OR root = ANY($2)) AND (engine IS NULL OR engine = ANY($7)) ",
         "AND CASE WHEN host = $1 THEN NOT EXISTS ",
         "(SELECT 1 FROM unnest($3, $4) AS held (id, lease) ",
         "WHERE held.id = jobs.id AND held.lease = jobs.lease) ELSE $5 AND lease_until < ",
         now!("$6"),
-        " END ORDER BY rank, number FOR UPDATE OF jobs SKIP LOCKED LIMIT $7) ",
-        "UPDATE jobs SET lease = jobs.lease + 1, host = $1, lease_until = ",
-        now!("$6"),
-        " + $8 WHERE jobs.id",
-        among!("due"),
-        " AND jobs.status = 'running' ",
-        "RETURNING jobs.lease, jobs.rank, ",
-        job_columns!()
+        " END ORDER BY rank, number LIMIT $8 FOR UPDATE OF jobs SKIP LOCKED"
     ))
     .bind(&ask.host.0)
-    .bind(roots)
+    .bind(roots(ask))
     .bind(jobs)
     .bind(leases)
     .bind(ask.take_over == TakeOver::Expired)
     .bind(store.now())
-    .bind(i64::from(ask.limit))
-    .bind(millis(ask.lease_time))
     .bind(&ask.engines)
+    .bind(i64::from(ask.limit))
     .fetch_all(conn)
     .await
 }
@@ -69,40 +63,52 @@ pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<Vec<Row
     .await
 }
 
-pub(super) async fn take_ready(
-    store: &Store,
+/// Chooses what is ready, locked.
+pub(super) async fn choose_ready(
+    _: &Store,
     conn: &mut Conn,
     ask: &Ask,
     limit: i64,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
     query(concat!(
-        "WITH due AS MATERIALIZED (SELECT id FROM jobs ",
-        "WHERE status IN ('queued', 'waiting') AND ready AND ",
-        may_take!("$2", "$6"),
-        "ORDER BY rank, number FOR UPDATE SKIP LOCKED LIMIT $3) ",
-        "UPDATE jobs SET status = 'running', ready = false, ",
-        "lease = jobs.lease + 1, host = $1, lease_until = ",
-        now!("$4"),
-        " + $5 WHERE jobs.id",
-        among!("due"),
-        " AND jobs.status IN ('queued', 'waiting') AND jobs.ready ",
-        "RETURNING jobs.lease, jobs.rank, ",
-        job_columns!()
+        "SELECT jobs.lease, jobs.rank, ",
+        job_columns!(),
+        " FROM jobs WHERE status IN ('queued', 'waiting') AND ready AND ",
+        may_take!("$1", "$2"),
+        "ORDER BY rank, number LIMIT $3 FOR UPDATE OF jobs SKIP LOCKED"
     ))
-    .bind(&ask.host.0)
-    .bind(roots)
-    .bind(limit)
-    .bind(store.now())
-    .bind(millis(ask.lease_time))
+    .bind(roots(ask))
     .bind(&ask.engines)
+    .bind(limit)
     .fetch_all(conn)
     .await
 }
 
+/// Gives what this transaction has chosen to the host that asks.
+pub(super) async fn take(
+    store: &Store,
+    conn: &mut Conn,
+    ask: &Ask,
+    holds: &[Hold],
+) -> Result<(), Fault> {
+    let (jobs, _) = columns(holds);
+    query(concat!(
+        "UPDATE jobs SET status = 'running', ready = false, lease = lease + 1, host = $1, ",
+        "lease_until = ",
+        now!("$2"),
+        " + $3 WHERE id = ANY($4)"
+    ))
+    .bind(&ask.host.0)
+    .bind(store.now())
+    .bind(millis(ask.lease_time))
+    .bind(jobs)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// In how many ms there may be something to be claimed, by what is written now.
 pub(super) async fn next(store: &Store, ask: &Ask) -> Result<Row, sqlx::Error> {
-    let roots: Vec<&str> = ask.roots.iter().map(|root| root.0.as_str()).collect();
     query(concat!(
         "SELECT min(next) FROM (",
         "(SELECT CAST(0 AS bigint) AS next FROM jobs WHERE status IN ('queued', 'waiting') ",
@@ -120,7 +126,7 @@ pub(super) async fn next(store: &Store, ask: &Ask) -> Result<Row, sqlx::Error> {
         may_take!("$1", "$2"),
         ")) AS times"
     ))
-    .bind(roots)
+    .bind(roots(ask))
     .bind(&ask.engines)
     .bind(store.now())
     .bind(&ask.host.0)
@@ -167,6 +173,10 @@ pub(super) async fn extend(
         });
     }
     Ok(beats)
+}
+
+fn roots(ask: &Ask) -> Vec<&str> {
+    ask.roots.iter().map(|root| root.0.as_str()).collect()
 }
 
 fn columns(holds: &[Hold]) -> (Vec<Uuid>, Vec<i64>) {

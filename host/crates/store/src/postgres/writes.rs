@@ -2,8 +2,9 @@
 //! `sql/submit`.
 
 use super::{Conn, Row, Store};
+use crate::Ask;
 use crate::error::Fault;
-use crate::rules::PRIORITY_MS;
+use crate::rules::{PRIORITY_MS, millis};
 use crate::write::{Changed, JobChange, NewRow, Placed, Told};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -11,37 +12,54 @@ use sqlx::{Row as _, query};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// The rows that are held under just these leases, changed: `changed`. Rows are locked in the
-/// order of their ids, as heartbeats do.
-macro_rules! change_rows {
+/// The changed rows, as a table: see [`rows_of`].
+macro_rules! given {
     () => {
+        "WITH given AS MATERIALIZED (SELECT * FROM unnest($1, $2, CAST($3 AS text[]), \
+         CAST($4 AS text[]), CAST($5 AS text[]), $6, CAST($7 AS text[]), CAST($8 AS text[]), \
+         CAST($9 AS bigint[]), CAST($10 AS bigint[]), CAST($11 AS bigint[]), $12, $13) \
+         AS given (id, lease, host, body, status, revision, root, engine, finished_at, until, \
+         pause, told, ignore)), "
+    };
+}
+
+/// What becomes of them. One that runs on has its lease until then.
+macro_rules! changed {
+    ($lease_until:expr, $where:expr) => {
         concat!(
-            "WITH given AS MATERIALIZED (SELECT * FROM unnest($1, $2, CAST($3 AS text[]), ",
-            "CAST($4 AS text[]), CAST($5 AS text[]), $6, CAST($7 AS text[]), CAST($8 AS text[]), ",
-            "CAST($9 AS bigint[]), CAST($10 AS bigint[]), CAST($11 AS bigint[]), $12, $13) ",
-            "AS given (id, lease, host, body, status, revision, root, engine, finished_at, until, ",
-            "pause, told, ignore)), ",
-            "mine AS MATERIALIZED (SELECT jobs.id FROM jobs JOIN given ON jobs.id = given.id ",
-            "AND jobs.lease = given.lease AND jobs.host = given.host WHERE jobs.id = ANY($1) ",
-            "AND jobs.status = 'running' AND (NOT jobs.cancel_requested OR given.ignore) ",
-            "ORDER BY jobs.id FOR UPDATE OF jobs), ",
             "changed AS (UPDATE jobs SET body = given.body, status = given.status, ",
             "revision = given.revision, root = given.root, engine = given.engine, ",
             "finished_at = given.finished_at, wait_until = coalesce(given.until, ",
             now!("$14"),
             " + given.pause), line = NULL, ready = (given.status = 'queued'), ",
-            "event_seq = jobs.event_seq + given.told, ",
-            "host = CASE WHEN given.status = 'running' THEN jobs.host END, ",
-            "lease_until = CASE WHEN given.status = 'running' THEN jobs.lease_until END ",
-            "FROM given, mine WHERE jobs.id = mine.id AND given.id = mine.id ",
-            "AND jobs.lease = given.lease AND jobs.host = given.host AND jobs.status = 'running' ",
-            "AND (NOT jobs.cancel_requested OR given.ignore) ",
-            "RETURNING jobs.id, jobs.event_seq, given.told, jobs.group_slot, jobs.pipeline_slot)"
+            "event_seq = jobs.event_seq + given.told, lease = given.lease, ",
+            "host = CASE WHEN given.status = 'running' THEN given.host END, ",
+            "lease_until = CASE WHEN given.status = 'running' THEN ",
+            $lease_until,
+            " END ",
+            $where,
+            " RETURNING jobs.id, jobs.event_seq, given.told, jobs.group_slot, jobs.pipeline_slot)"
         )
     };
 }
 
-/// A statement with what [`change_rows!`] asks for.
+/// And the events of those that were changed, in the same statement: one way to the database and
+/// back.
+macro_rules! and_tell {
+    () => {
+        concat!(
+            ", added AS (INSERT INTO events (job, seq, kind, at, phase, attempt, data) ",
+            "SELECT changed.id, changed.event_seq - changed.told + nth, kind, ",
+            now!("$14"),
+            ", phase, attempt, data FROM unnest($15, $16, $17, CAST($18 AS text[]), ",
+            "CAST($19 AS bigint[]), $20) WITH ORDINALITY ",
+            "AS news (job, nth, kind, phase, attempt, data, n) ",
+            "JOIN changed ON changed.id = news.job ORDER BY n) SELECT * FROM changed"
+        )
+    };
+}
+
+/// A statement with what [`given!`] and [`and_tell!`] ask for.
 fn rows_of<'q>(
     store: &Store,
     sql: &'static str,
@@ -49,6 +67,13 @@ fn rows_of<'q>(
 ) -> Query<'q, sqlx::Postgres, PgArguments> {
     let column =
         |of: fn(&JobChange) -> i64| -> Vec<i64> { changes.iter().map(|it| of(it)).collect() };
+    let numbered = |it: &&'q JobChange| {
+        (1_i64..)
+            .zip(vec![it.hold.job.0; it.told.len()])
+            .collect::<Vec<_>>()
+    };
+    let (nth, jobs): (Vec<i64>, Vec<Uuid>) = changes.iter().flat_map(numbered).unzip();
+    let told: Vec<&Told> = changes.iter().flat_map(|it| &it.told).collect();
     query(sql)
         .bind(ids(changes))
         .bind(column(|it| it.hold.lease.0))
@@ -96,6 +121,16 @@ fn rows_of<'q>(
                 .collect::<Vec<_>>(),
         )
         .bind(store.now())
+        .bind(jobs)
+        .bind(nth)
+        .bind(told.iter().map(|it| it.kind.as_str()).collect::<Vec<_>>())
+        .bind(
+            told.iter()
+                .map(|it| it.phase.as_deref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(told.iter().map(|it| it.attempt).collect::<Vec<_>>())
+        .bind(told.iter().map(|it| it.data.as_str()).collect::<Vec<_>>())
 }
 
 fn ids(changes: &[&JobChange]) -> Vec<Uuid> {
@@ -115,48 +150,57 @@ fn in_order(rows: Vec<Row>, changes: &[&JobChange]) -> Result<Vec<Option<Changed
     Ok(ids(changes).iter().map(|id| done.remove(id)).collect())
 }
 
-/// Changes what is held under just these leases, and adds the events of those that were changed,
-/// in one statement: one way to the database and back. None where the lease is lost, or an end is
-/// asked for.
+/// Changes what is held under just these leases, and adds the events of those that were changed.
+/// None where the lease is lost, or an end is asked for. Rows are locked in the order of their
+/// ids, as heartbeats do.
 pub(super) async fn change_and_tell(
     store: &Store,
     conn: &mut Conn,
     changes: &[&JobChange],
 ) -> Result<Vec<Option<Changed>>, Fault> {
     let sql = concat!(
-        change_rows!(),
-        ", added AS (INSERT INTO events (job, seq, kind, at, phase, attempt, data) ",
-        "SELECT changed.id, changed.event_seq - changed.told + nth, kind, ",
-        now!("$14"),
-        ", phase, attempt, data FROM unnest($15, $16, $17, CAST($18 AS text[]), ",
-        "CAST($19 AS bigint[]), $20) WITH ORDINALITY ",
-        "AS news (job, nth, kind, phase, attempt, data, n) ",
-        "JOIN changed ON changed.id = news.job ORDER BY n) SELECT * FROM changed"
+        given!(),
+        "mine AS MATERIALIZED (SELECT jobs.id FROM jobs JOIN given ON jobs.id = given.id ",
+        "AND jobs.lease = given.lease AND jobs.host = given.host WHERE jobs.id = ANY($1) ",
+        "AND jobs.status = 'running' AND (NOT jobs.cancel_requested OR given.ignore) ",
+        "ORDER BY jobs.id FOR UPDATE OF jobs), ",
+        changed!(
+            "jobs.lease_until",
+            "FROM given, mine WHERE jobs.id = mine.id AND given.id = mine.id \
+             AND jobs.lease = given.lease AND jobs.host = given.host \
+             AND jobs.status = 'running' AND (NOT jobs.cancel_requested OR given.ignore)"
+        ),
+        and_tell!()
     );
-    let numbered = |it: &&'_ JobChange| {
-        (1_i64..)
-            .zip(vec![it.hold.job.0; it.told.len()])
-            .collect::<Vec<_>>()
-    };
-    let (nth, jobs): (Vec<i64>, Vec<Uuid>) = changes.iter().flat_map(numbered).unzip();
-    let told: Vec<&Told> = changes.iter().flat_map(|it| &it.told).collect();
+    let rows = rows_of(store, sql, changes).fetch_all(conn).await?;
+    in_order(rows, changes)
+}
+
+/// Gives what this transaction has chosen, and so locked, to the host that asks, changed, and
+/// adds the events.
+pub(super) async fn take_and_tell(
+    store: &Store,
+    conn: &mut Conn,
+    ask: &Ask,
+    changes: &[&JobChange],
+) -> Result<Vec<Option<Changed>>, Fault> {
+    let sql = concat!(
+        given!(),
+        changed!(
+            concat!(now!("$14"), " + $21"),
+            "FROM given WHERE jobs.id = ANY($1) AND jobs.id = given.id \
+             AND jobs.lease = given.lease - 1"
+        ),
+        and_tell!()
+    );
     let rows = rows_of(store, sql, changes)
-        .bind(jobs)
-        .bind(nth)
-        .bind(told.iter().map(|it| it.kind.as_str()).collect::<Vec<_>>())
-        .bind(
-            told.iter()
-                .map(|it| it.phase.as_deref())
-                .collect::<Vec<_>>(),
-        )
-        .bind(told.iter().map(|it| it.attempt).collect::<Vec<_>>())
-        .bind(told.iter().map(|it| it.data.as_str()).collect::<Vec<_>>())
+        .bind(millis(ask.lease_time))
         .fetch_all(conn)
         .await?;
     in_order(rows, changes)
 }
 
-/// Adds jobs; where each stands.
+/// Adds jobs, and what is told of those that stand in no line; where each stands.
 pub(super) async fn insert(
     store: &Store,
     conn: &mut Conn,
@@ -165,19 +209,23 @@ pub(super) async fn insert(
     let ids: Vec<Uuid> = new.iter().map(|it| it.id).collect();
     let text = |of: fn(&NewRow) -> &str| -> Vec<&str> { new.iter().map(|it| of(it)).collect() };
     let rows = query(concat!(
-        "INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, status, ",
-        "wait_until, line, ready, rank, created_at, submitter, event_seq, body) ",
+        "WITH placed AS MATERIALIZED (SELECT given.*, CASE WHEN until IS NULL THEN ",
+        line!("given.pipeline", "given.group_key"),
+        " END AS line FROM unnest($3, $4, $5, CAST($6 AS text[]), $7, $8, ",
+        "CAST($9 AS bigint[]), $10, $11, $12, $13, $14) WITH ORDINALITY AS given (id, ",
+        "name_folded, pipeline, group_key, priority, revision, until, created_at, submitter, ",
+        "body, kind, data, n)), ",
+        "added AS (INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, ",
+        "status, wait_until, line, ready, rank, created_at, submitter, event_seq, body) ",
         "SELECT id, name_folded, pipeline, group_key, priority, revision, ",
         "CASE WHEN until IS NULL AND line IS NULL THEN 'queued' ELSE 'waiting' END, until, line, ",
         "until IS NULL AND line IS NULL, coalesce(until, ",
         now!("$1"),
-        ") - CAST(priority AS bigint) * $2, created_at, submitter, 1, body FROM (SELECT given.*, ",
-        "CASE WHEN until IS NULL THEN ",
-        line!("given.pipeline", "given.group_key"),
-        " END AS line FROM unnest($3, $4, $5, CAST($6 AS text[]), $7, $8, ",
-        "CAST($9 AS bigint[]), $10, $11, $12) WITH ORDINALITY AS given (id, name_folded, ",
-        "pipeline, group_key, priority, revision, until, created_at, submitter, body, n)) ",
-        "AS placed ORDER BY n RETURNING id, number, line"
+        ") - CAST(priority AS bigint) * $2, created_at, submitter, 1, body FROM placed ",
+        "ORDER BY n RETURNING id, number, line), ",
+        "told AS (INSERT INTO events (job, seq, kind, at, data) SELECT id, 1, kind, ",
+        now!("$1"),
+        ", data FROM placed WHERE line IS NULL ORDER BY n) SELECT * FROM added"
     ))
     .bind(store.now())
     .bind(PRIORITY_MS)
@@ -191,6 +239,8 @@ pub(super) async fn insert(
     .bind(new.iter().map(|it| it.created_at).collect::<Vec<_>>())
     .bind(text(|it| &it.submitter))
     .bind(text(|it| &it.body))
+    .bind(text(|it| &it.told.kind))
+    .bind(text(|it| &it.told.data))
     .fetch_all(conn)
     .await?;
     let mut placed = HashMap::with_capacity(rows.len());

@@ -22,12 +22,12 @@ pub(super) async fn claim(
         return Ok(Vec::new());
     }
     let mut tx = store.begin().await?;
-    let mut taken: Vec<(Row, bool)> = Vec::new();
+    let mut chosen: Vec<(Row, bool)> = Vec::new();
     if ask.take_over != TakeOver::None {
-        let found = holds::take_over(store, &mut tx, ask).await?;
-        taken.extend(found.into_iter().map(|row| (row, true)));
+        let found = holds::choose_left(store, &mut tx, ask).await?;
+        chosen.extend(found.into_iter().map(|row| (row, true)));
     }
-    let left = i64::from(ask.limit) - i64::try_from(taken.len()).unwrap_or(0);
+    let left = i64::from(ask.limit) - i64::try_from(chosen.len()).unwrap_or(0);
     if left > 0 {
         if ask.look {
             // What waits and is due comes to its line, or joins the ready ones.
@@ -43,11 +43,10 @@ pub(super) async fn claim(
             lines::open(store, &mut tx, due).await?;
             lines::settle(store, &mut tx).await?;
         }
-        let found = holds::take_ready(store, &mut tx, ask, left).await?;
-        taken.extend(found.into_iter().map(|row| (row, false)));
+        let found = holds::choose_ready(store, &mut tx, ask, left).await?;
+        chosen.extend(found.into_iter().map(|row| (row, false)));
     }
-    let mut claimed = given(store, &mut tx, taken).await?;
-    let wakes = commit::begin(store, &mut tx, &ask.host, &mut claimed, begin).await?;
+    let (claimed, wakes) = take(store, &mut tx, ask, chosen, begin).await?;
     tx.commit().await?;
     store.ring(wakes);
     Ok(claimed)
@@ -61,25 +60,25 @@ pub(super) async fn give(
     room: &Room,
 ) -> Result<(Vec<Claimed>, Vec<Wake>), Fault> {
     let Room { taker, ask, .. } = room;
-    let found = holds::take_ready(store, conn, ask, i64::from(ask.limit)).await?;
-    let mut claimed = given(store, conn, found.into_iter().map(|row| (row, false))).await?;
-    let begin = |claimed: &Claimed| taker.begin(claimed);
-    let wakes = commit::begin(store, conn, &ask.host, &mut claimed, &begin).await?;
-    Ok((claimed, wakes))
+    let found = holds::choose_ready(store, conn, ask, i64::from(ask.limit)).await?;
+    let chosen = found.into_iter().map(|row| (row, false));
+    take(store, conn, ask, chosen, &|claimed| taker.begin(claimed)).await
 }
 
-/// What can be read of what was taken, in order.
-async fn given(
+/// Gives what was chosen to the host that asks, and has it begin: one version of its row.
+async fn take(
     store: &Store,
     conn: &mut Conn,
-    taken: impl IntoIterator<Item = (Row, bool)>,
-) -> Result<Vec<Claimed>, Fault> {
+    ask: &Ask,
+    chosen: impl IntoIterator<Item = (Row, bool)>,
+    begin: &Begin<'_>,
+) -> Result<(Vec<Claimed>, Vec<Wake>), Fault> {
     let mut claimed = Vec::new();
-    for (row, rescued) in taken {
-        match rows::taken(&row) {
+    for (row, rescued) in chosen {
+        match rows::taken(&row, &ask.host) {
             Ok(job) => claimed.push(Claimed {
                 job,
-                lease: Lease(row.try_get("lease")?),
+                lease: Lease(row.try_get::<i64, _>("lease")? + 1),
                 rank: row.try_get("rank")?,
                 rescued,
                 begun: false,
@@ -92,7 +91,8 @@ async fn given(
         }
     }
     rules::order(&mut claimed);
-    Ok(claimed)
+    let wakes = commit::begin(store, conn, ask, &mut claimed, begin).await?;
+    Ok((claimed, wakes))
 }
 
 /// How long nothing will be there to be claimed, unless somebody wakes; none where nothing is in
@@ -103,7 +103,7 @@ pub(super) async fn idle_for(store: &Store, ask: &Ask) -> Result<Option<Duration
     Ok(next.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
-/// Puts back a claimed job that this version can't read: one bad row must not stop the others.
+/// Puts aside a chosen job that this version can't read: one bad row must not stop the others.
 async fn leave(store: &Store, conn: &mut Conn, job: Uuid) -> Result<(), sqlx::Error> {
     query(concat!(
         "UPDATE jobs SET status = 'waiting', ready = false, host = NULL, lease_until = NULL, ",

@@ -2,12 +2,12 @@
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::lines::{self, Door};
-use super::{Conn, Store, writes};
+use super::{Conn, Store, holds, writes};
 use crate::error::Fault;
 use crate::rules::{self, clean};
 use crate::write::{Changed, JobChange};
-use crate::{Begin, Claimed, Committed, Hold, StoreError, Wake};
-use pipeline::{Digest, HostId, JobId, Publication};
+use crate::{Ask, Begin, Claimed, Committed, Hold, StoreError, Wake};
+use pipeline::{Digest, JobId, Publication};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 
@@ -54,42 +54,45 @@ async fn commit(store: &Store, changes: &[&JobChange]) -> Result<Vec<Committed>,
     Ok(answers)
 }
 
-/// Has the jobs begin that this transaction gives; whom to wake once it is committed. What can
-/// fail for a reason of its own is left to a commit of its own.
+/// Has the chosen jobs begin; whom to wake once it is committed. What can fail for a reason of
+/// its own, or is asked to end, is only taken: a commit of its own follows.
 pub(super) async fn begin(
     store: &Store,
     conn: &mut Conn,
-    host: &HostId,
+    ask: &Ask,
     claimed: &mut [Claimed],
     begin: &Begin<'_>,
 ) -> Result<Vec<Wake>, Fault> {
-    let mut begun = Vec::with_capacity(claimed.len());
-    for claimed in &mut *claimed {
+    let (mut begun, mut taken) = (Vec::with_capacity(claimed.len()), Vec::new());
+    for claimed in claimed {
         let hold = Hold {
             job: claimed.job.id,
             lease: claimed.lease,
-            host: host.clone(),
+            host: ask.host.clone(),
         };
-        let Some(change) = begin(claimed) else {
-            continue;
+        let change = match claimed.job.cancel_requested {
+            true => None,
+            false => begin(claimed),
         };
-        if let Ok(row) = JobChange::of(&hold, &change)
-            && !row.alone()
-        {
-            begun.push((claimed, change.step.next, row));
+        let row = change.and_then(|it| Some((JobChange::of(&hold, &it).ok()?, it.step.next)));
+        match row {
+            Some((row, next)) if !row.alone() => {
+                claimed.job = next;
+                claimed.begun = true;
+                begun.push(row);
+            }
+            _ => taken.push(hold),
         }
+    }
+    if !taken.is_empty() {
+        holds::take(store, conn, ask, &taken).await?;
     }
     if begun.is_empty() {
         return Ok(Vec::new());
     }
-    let changes: Vec<&JobChange> = begun.iter().map(|(_, _, row)| row).collect();
-    let (done, wakes) = apply(store, conn, &changes).await?;
-    for ((claimed, next, _), done) in begun.into_iter().zip(done) {
-        if done.is_some() {
-            claimed.job = next;
-            claimed.begun = true;
-        }
-    }
+    let begun: Vec<&JobChange> = begun.iter().collect();
+    let done = writes::take_and_tell(store, conn, ask, &begun).await?;
+    let (_, wakes) = follow(store, conn, &begun, done).await?;
     Ok(wakes)
 }
 
@@ -101,6 +104,16 @@ async fn apply(
     changes: &[&JobChange],
 ) -> Result<(Vec<Option<i64>>, Vec<Wake>), Fault> {
     let done = writes::change_and_tell(store, conn, changes).await?;
+    follow(store, conn, changes, done).await
+}
+
+/// What goes with rows that were changed, in the same transaction.
+async fn follow(
+    store: &Store,
+    conn: &mut Conn,
+    changes: &[&JobChange],
+    done: Vec<Option<Changed>>,
+) -> Result<(Vec<Option<i64>>, Vec<Wake>), Fault> {
     let mut seqs = Vec::with_capacity(changes.len());
     let (mut doors, mut wakes) = (BTreeSet::new(), Vec::new());
     for (change, done) in changes.iter().zip(done) {

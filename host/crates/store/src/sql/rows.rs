@@ -5,16 +5,16 @@ use super::Row;
 use crate::Site;
 use crate::error::Fault;
 use crate::rules::{EventRow, JobRow, LineRow, SiteRow};
-use pipeline::{Job, LogLine, StoredEvent};
+use pipeline::{HostId, Job, LogLine, StoredEvent};
 use sqlx::Row as _;
 
 pub(super) fn job(row: &Row) -> Result<Job, Fault> {
     Ok(job_row(row)?.job()?)
 }
 
-/// For who has just claimed it.
-pub(super) fn taken(row: &Row) -> Result<Job, Fault> {
-    Ok(job_row(row)?.taken()?)
+/// For the host that is about to take it.
+pub(super) fn taken(row: &Row, by: &HostId) -> Result<Job, Fault> {
+    Ok(job_row(row)?.taken_by(by)?)
 }
 
 fn job_row(row: &Row) -> Result<JobRow, Fault> {

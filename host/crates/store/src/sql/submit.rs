@@ -199,7 +199,8 @@ async fn add(
         false => placed.iter().map(|at| at.line.clone()).collect(),
     };
     let mut jobs = Vec::with_capacity(new.len());
-    let mut told = Vec::with_capacity(new.len());
+    // Of those that came into a line nothing is told yet.
+    let mut told = Vec::new();
     for ((row, at), line) in new.iter().zip(placed).zip(kept_back) {
         let mut job = row.new.job.clone();
         job.number = at.number;
@@ -207,14 +208,15 @@ async fn add(
             job.wait = Some(rules::kept_back(line, None, &job));
             job.status = Status::Waiting;
         }
-        told.push(Told::of(&rules::submitted(&job))?);
+        if at.line.is_some() {
+            told.push((job.id, Told::of(&rules::submitted(&job))?));
+        }
         jobs.push(job);
     }
-    let told: Vec<Numbered<'_>> = jobs
+    let told: Vec<Numbered<'_>> = told
         .iter()
-        .zip(&told)
         .map(|(job, told)| Numbered {
-            job: Some(job.id),
+            job: Some(*job),
             seq: 1,
             told,
         })

@@ -1,4 +1,4 @@
-//! Events and lines in SQLite, a statement each, in the caller's transaction. The stream is by
+//! Events and lines in SQLite, many in a statement, in the caller's transaction. The stream is by
 //! row id: with one writer, ids are in the order of the commits.
 
 use super::{Conn, Store, read, rows};
@@ -15,22 +15,23 @@ pub(super) async fn add(
     conn: &mut Conn,
     told: &[Numbered<'_>],
 ) -> Result<(), Fault> {
-    for Numbered { job, seq, told } in told {
-        query(concat!(
-            "INSERT INTO events (job, seq, kind, at, phase, attempt, data) VALUES ($1, $2, $3, ",
-            now!("$4"),
-            ", $5, $6, $7)"
-        ))
-        .bind(job.map(|job| job.0))
-        .bind(seq)
-        .bind(&told.kind)
-        .bind(store.now())
-        .bind(&told.phase)
-        .bind(told.attempt)
-        .bind(&told.data)
-        .execute(&mut *conn)
-        .await?;
+    if told.is_empty() {
+        return Ok(());
     }
+    let rows = told.iter().map(|it| {
+        let Numbered { job, seq, told } = it;
+        (job, seq, &told.kind, &told.phase, told.attempt, &told.data)
+    });
+    query(concat!(
+        "INSERT INTO events (job, seq, kind, at, phase, attempt, data) ",
+        "SELECT unhex(value ->> 0, '-'), value ->> 1, value ->> 2, ",
+        now!("$2"),
+        ", value ->> 3, value ->> 4, value ->> 5 FROM json_each($1) ORDER BY key"
+    ))
+    .bind(rules::json(&rows.collect::<Vec<_>>())?)
+    .bind(store.now())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -42,22 +43,31 @@ pub(super) async fn add_lines(
     last: i64,
     lines: &[LogLine],
 ) -> Result<(), Fault> {
-    for (seq, line) in rules::numbers(last, lines.len()).zip(lines) {
-        query(concat!(
-            "INSERT INTO logs (job, seq, at, phase, attempt, level, line) VALUES ($1, $2, ",
-            now!("$3"),
-            ", $4, $5, $6, $7)"
-        ))
-        .bind(job.0)
-        .bind(seq)
-        .bind(store.now())
-        .bind(line.phase.as_deref().map(clean))
-        .bind(line.attempt.map(i64::from))
-        .bind(line.level.word())
-        .bind(clean(&line.text))
-        .execute(&mut *conn)
-        .await?;
+    if lines.is_empty() {
+        return Ok(());
     }
+    let rows = rules::numbers(last, lines.len()).zip(lines);
+    let rows = rows.map(|(seq, line)| {
+        let phase = line.phase.as_deref().map(clean);
+        (
+            seq,
+            phase,
+            line.attempt,
+            line.level.word(),
+            clean(&line.text),
+        )
+    });
+    query(concat!(
+        "INSERT INTO logs (job, seq, at, phase, attempt, level, line) ",
+        "SELECT $1, value ->> 0, ",
+        now!("$2"),
+        ", value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each($3)"
+    ))
+    .bind(job.0)
+    .bind(store.now())
+    .bind(rules::json(&rows.collect::<Vec<_>>())?)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

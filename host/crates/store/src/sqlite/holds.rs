@@ -15,7 +15,8 @@ fn roots(ask: &Ask) -> Result<String, Fault> {
     Ok(rules::json(&ask.roots)?)
 }
 
-pub(super) async fn take_over(
+/// Chooses what runs by the store and may be taken over.
+pub(super) async fn choose_left(
     store: &Store,
     conn: &mut Conn,
     ask: &Ask,
@@ -23,26 +24,24 @@ pub(super) async fn take_over(
     let name = |hold: &Hold| format!("{}:{}", hold.job.0.simple(), hold.lease.0);
     let held: Vec<String> = ask.held.iter().map(name).collect();
     let found = query(concat!(
-        "UPDATE jobs SET lease = lease + 1, host = $1, lease_until = ",
-        now!("$2"),
-        " + $3 WHERE id IN (SELECT id FROM jobs WHERE status = 'running' ",
-        "AND (root IS NULL OR root IN (SELECT value FROM json_each($4))) ",
-        "AND (engine IS NULL OR engine IN (SELECT value FROM json_each($8))) ",
+        "SELECT jobs.lease, jobs.rank, ",
+        job_columns!(),
+        " FROM jobs WHERE status = 'running' ",
+        "AND (root IS NULL OR root IN (SELECT value FROM json_each($2))) ",
+        "AND (engine IS NULL OR engine IN (SELECT value FROM json_each($3))) ",
         "AND CASE WHEN host = $1 ",
-        "THEN lower(hex(id)) || ':' || lease NOT IN (SELECT value FROM json_each($5)) ",
-        "ELSE $6 AND lease_until < ",
-        now!("$2"),
-        " END ORDER BY rank, number LIMIT $7) RETURNING lease, rank, ",
-        job_columns!()
+        "THEN lower(hex(id)) || ':' || lease NOT IN (SELECT value FROM json_each($4)) ",
+        "ELSE $5 AND lease_until < ",
+        now!("$6"),
+        " END ORDER BY rank, number LIMIT $7"
     ))
     .bind(&ask.host.0)
-    .bind(store.now())
-    .bind(millis(ask.lease_time))
     .bind(roots(ask)?)
+    .bind(rules::json(&ask.engines)?)
     .bind(rules::json(&held)?)
     .bind(ask.take_over == TakeOver::Expired)
+    .bind(store.now())
     .bind(i64::from(ask.limit))
-    .bind(rules::json(&ask.engines)?)
     .fetch_all(conn)
     .await?;
     Ok(found)
@@ -67,31 +66,50 @@ pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<Vec<Row
     .await
 }
 
-pub(super) async fn take_ready(
-    store: &Store,
+/// Chooses what is ready.
+pub(super) async fn choose_ready(
+    _: &Store,
     conn: &mut Conn,
     ask: &Ask,
     limit: i64,
 ) -> Result<Vec<Row>, Fault> {
     let found = query(concat!(
-        "UPDATE jobs SET status = 'running', ready = 0, lease = lease + 1, ",
-        "host = $1, lease_until = ",
+        "SELECT jobs.lease, jobs.rank, ",
+        job_columns!(),
+        " FROM jobs WHERE status IN ('queued', 'waiting') AND ready AND ",
+        may_take!("$1", "$2"),
+        "ORDER BY rank, number LIMIT $3"
+    ))
+    .bind(roots(ask)?)
+    .bind(rules::json(&ask.engines)?)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(found)
+}
+
+/// Gives what this transaction has chosen to the host that asks.
+pub(super) async fn take(
+    store: &Store,
+    conn: &mut Conn,
+    ask: &Ask,
+    holds: &[Hold],
+) -> Result<(), Fault> {
+    query(concat!(
+        "UPDATE jobs SET status = 'running', ready = 0, lease = lease + 1, host = $1, ",
+        "lease_until = ",
         now!("$2"),
-        " + $3 WHERE id IN (SELECT id FROM jobs ",
-        "WHERE status IN ('queued', 'waiting') AND ready AND ",
-        may_take!("$4", "$6"),
-        "ORDER BY rank, number LIMIT $5) RETURNING lease, rank, ",
-        job_columns!()
+        " + $3 WHERE id IN (SELECT unhex(value, '-') FROM json_each($4))"
     ))
     .bind(&ask.host.0)
     .bind(store.now())
     .bind(millis(ask.lease_time))
-    .bind(roots(ask)?)
-    .bind(limit)
-    .bind(rules::json(&ask.engines)?)
-    .fetch_all(conn)
+    .bind(rules::json(
+        &holds.iter().map(|hold| hold.job).collect::<Vec<_>>(),
+    )?)
+    .execute(conn)
     .await?;
-    Ok(found)
+    Ok(())
 }
 
 /// In how many ms there may be something to be claimed, by what is written now.
