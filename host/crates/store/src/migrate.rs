@@ -36,6 +36,11 @@ const POSTGRES: &[Entry] = &[
         "tokens",
         include_str!("../../../../migrations/postgres/0006_tokens.sql"),
     ),
+    (
+        7,
+        "numbers",
+        include_str!("../../../../migrations/postgres/0007_numbers.sql"),
+    ),
 ];
 
 const SQLITE: &[Entry] = &[
