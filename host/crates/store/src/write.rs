@@ -165,7 +165,7 @@ pub(crate) struct NewRow {
     pub(crate) created_at: i64,
     pub(crate) submitter: String,
     pub(crate) body: String,
-    /// What is told of it where it stands in no line.
+    /// What is told of it where it comes into no line.
     pub(crate) told: Told,
     pub(crate) new: NewJob,
 }
@@ -195,6 +195,14 @@ impl NewRow {
     pub(crate) fn alone(&self) -> bool {
         self.new.idempotency.is_some() || self.new.unique.is_some()
     }
+}
+
+/// A new job that came into no line.
+pub(crate) struct Entered {
+    pub(crate) number: i64,
+    pub(crate) rank: i64,
+    /// Whether it has begun.
+    pub(crate) begins: bool,
 }
 
 /// Where a new job stands.

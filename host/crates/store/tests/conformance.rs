@@ -35,6 +35,8 @@ mod retention;
 mod setup;
 #[path = "conformance/sites.rs"]
 mod sites;
+#[path = "conformance/standing.rs"]
+mod standing;
 #[path = "conformance/wakes.rs"]
 mod wakes;
 
@@ -171,6 +173,14 @@ both! {
         two_jobs_that_wish_at_once_get_two_addresses
         a_revision_is_published_once_and_replaced_by_the_next
         an_address_is_freed_with_its_site;
+    standing:
+        what_comes_to_a_driver_that_stands_by_has_begun
+        it_holds_and_writes_what_it_was_given
+        it_is_given_as_many_as_it_has_room_for
+        who_waits_already_comes_first
+        a_pause_and_a_time_keep_back_from_it
+        a_group_is_counted_before_it_is_given
+        a_request_that_comes_twice_is_given_once;
     wakes:
         others_are_woken;
 }

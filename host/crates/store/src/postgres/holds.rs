@@ -175,7 +175,7 @@ pub(super) async fn extend(
     Ok(beats)
 }
 
-fn roots(ask: &Ask) -> Vec<&str> {
+pub(super) fn roots(ask: &Ask) -> Vec<&str> {
     ask.roots.iter().map(|root| root.0.as_str()).collect()
 }
 

@@ -1,11 +1,11 @@
 //! Rows of jobs in PostgreSQL, many in a statement. What goes into them is in `sql/commit` and
 //! `sql/submit`.
 
-use super::{Conn, Row, Store};
+use super::{Conn, Row, Store, holds::roots};
 use crate::Ask;
 use crate::error::Fault;
 use crate::rules::{PRIORITY_MS, millis};
-use crate::write::{Changed, JobChange, NewRow, Placed, Told};
+use crate::write::{Changed, Entered, JobChange, NewRow, Placed, Told};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Row as _, query};
@@ -200,7 +200,7 @@ pub(super) async fn take_and_tell(
     in_order(rows, changes)
 }
 
-/// Adds jobs, and what is told of those that stand in no line; where each stands.
+/// Adds jobs; where each stands.
 pub(super) async fn insert(
     store: &Store,
     conn: &mut Conn,
@@ -209,23 +209,19 @@ pub(super) async fn insert(
     let ids: Vec<Uuid> = new.iter().map(|it| it.id).collect();
     let text = |of: fn(&NewRow) -> &str| -> Vec<&str> { new.iter().map(|it| of(it)).collect() };
     let rows = query(concat!(
-        "WITH placed AS MATERIALIZED (SELECT given.*, CASE WHEN until IS NULL THEN ",
-        line!("given.pipeline", "given.group_key"),
-        " END AS line FROM unnest($3, $4, $5, CAST($6 AS text[]), $7, $8, ",
-        "CAST($9 AS bigint[]), $10, $11, $12, $13, $14) WITH ORDINALITY AS given (id, ",
-        "name_folded, pipeline, group_key, priority, revision, until, created_at, submitter, ",
-        "body, kind, data, n)), ",
-        "added AS (INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, ",
-        "status, wait_until, line, ready, rank, created_at, submitter, event_seq, body) ",
+        "INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, status, ",
+        "wait_until, line, ready, rank, created_at, submitter, event_seq, body) ",
         "SELECT id, name_folded, pipeline, group_key, priority, revision, ",
         "CASE WHEN until IS NULL AND line IS NULL THEN 'queued' ELSE 'waiting' END, until, line, ",
         "until IS NULL AND line IS NULL, coalesce(until, ",
         now!("$1"),
-        ") - CAST(priority AS bigint) * $2, created_at, submitter, 1, body FROM placed ",
-        "ORDER BY n RETURNING id, number, line), ",
-        "told AS (INSERT INTO events (job, seq, kind, at, data) SELECT id, 1, kind, ",
-        now!("$1"),
-        ", data FROM placed WHERE line IS NULL ORDER BY n) SELECT * FROM added"
+        ") - CAST(priority AS bigint) * $2, created_at, submitter, 1, body FROM (SELECT given.*, ",
+        "CASE WHEN until IS NULL THEN ",
+        line!("given.pipeline", "given.group_key"),
+        " END AS line FROM unnest($3, $4, $5, CAST($6 AS text[]), $7, $8, ",
+        "CAST($9 AS bigint[]), $10, $11, $12) WITH ORDINALITY AS given (id, name_folded, ",
+        "pipeline, group_key, priority, revision, until, created_at, submitter, body, n)) ",
+        "AS placed ORDER BY n RETURNING id, number, line"
     ))
     .bind(store.now())
     .bind(PRIORITY_MS)
@@ -239,8 +235,6 @@ pub(super) async fn insert(
     .bind(new.iter().map(|it| it.created_at).collect::<Vec<_>>())
     .bind(text(|it| &it.submitter))
     .bind(text(|it| &it.body))
-    .bind(text(|it| &it.told.kind))
-    .bind(text(|it| &it.told.data))
     .fetch_all(conn)
     .await?;
     let mut placed = HashMap::with_capacity(rows.len());
@@ -255,6 +249,117 @@ pub(super) async fn insert(
     ids.iter()
         .map(|id| placed.remove(id).ok_or_else(missing))
         .collect()
+}
+
+/// Adds jobs of no group, and what is told of them, in one statement; nothing where one of them
+/// comes into a line. One with a change has begun with it where the host that `ask`s may take
+/// nothing else that is ready.
+pub(super) async fn insert_plain(
+    store: &Store,
+    conn: &mut Conn,
+    new: &[&NewRow],
+    begun: &[Option<&JobChange>],
+    ask: Option<&Ask>,
+) -> Result<Vec<Entered>, Fault> {
+    let told = new.iter().zip(begun).flat_map(|(row, begun)| {
+        let more = begun.iter().flat_map(|it| &it.told);
+        let told = std::iter::once(&row.told).chain(more);
+        (1_i64..).zip(told).map(|(nth, told)| (row.id, nth, told))
+    });
+    let told: Vec<(Uuid, i64, &Told)> = told.collect();
+    let text = |of: fn(&NewRow) -> &str| -> Vec<&str> { new.iter().map(|it| of(it)).collect() };
+    let rows = query(concat!(
+        "WITH given AS MATERIALIZED (SELECT given.*, ",
+        line_after_group!("given.pipeline"),
+        " AS line, begun_body IS NOT NULL AND (SELECT rank FROM jobs ",
+        "WHERE status IN ('queued', 'waiting') AND ready AND ",
+        may_take!("$27", "$28"),
+        "ORDER BY rank, number LIMIT 1) IS NULL AS begins, coalesce(until, ",
+        now!("$1"),
+        ") - CAST(priority AS bigint) * $2 AS rank FROM unnest($3, $4, $5, $6, $7, ",
+        "CAST($8 AS bigint[]), $9, $10, $11, CAST($12 AS text[]), CAST($13 AS text[]), ",
+        "CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS bigint[]), ",
+        "CAST($17 AS bigint[]), CAST($18 AS bigint[])) WITH ORDINALITY AS given (id, ",
+        "name_folded, pipeline, priority, revision, until, created_at, submitter, body, ",
+        "begun_body, begun_status, root, engine, finished_at, pause, told, n)), ",
+        "added AS (INSERT INTO jobs (id, name_folded, pipeline, priority, revision, created_at, ",
+        "submitter, rank, body, status, ready, wait_until, event_seq, lease, host, lease_until, ",
+        "root, engine, finished_at) SELECT id, name_folded, pipeline, priority, revision, ",
+        "created_at, submitter, rank, CASE WHEN begins THEN begun_body ELSE body END, ",
+        "CASE WHEN begins THEN begun_status WHEN until IS NULL THEN 'queued' ELSE 'waiting' END, ",
+        "CASE WHEN begins THEN begun_status = 'queued' ELSE until IS NULL END, ",
+        "CASE WHEN begins THEN ",
+        now!("$1"),
+        " + pause ELSE until END, CASE WHEN begins THEN 1 + told ELSE 1 END, ",
+        "CASE WHEN begins THEN 1 ELSE 0 END, ",
+        "CASE WHEN begins AND begun_status = 'running' THEN $19 END, ",
+        "CASE WHEN begins AND begun_status = 'running' THEN ",
+        now!("$1"),
+        " + $20 END, CASE WHEN begins THEN root END, CASE WHEN begins THEN engine END, ",
+        "CASE WHEN begins THEN finished_at END FROM given ",
+        "WHERE NOT EXISTS (SELECT 1 FROM given WHERE until IS NULL AND line IS NOT NULL) ",
+        "ORDER BY n RETURNING id, number, rank, lease), ",
+        "told AS (INSERT INTO events (job, seq, kind, at, phase, attempt, data) ",
+        "SELECT added.id, nth, kind, ",
+        now!("$1"),
+        ", phase, attempt, data FROM unnest($21, $22, $23, CAST($24 AS text[]), ",
+        "CAST($25 AS bigint[]), $26) WITH ORDINALITY ",
+        "AS news (job, nth, kind, phase, attempt, data, n) ",
+        "JOIN added ON added.id = news.job AND (nth = 1 OR lease = 1) ORDER BY n) ",
+        "SELECT id, number, rank, lease = 1 AS begins FROM added"
+    ))
+    .bind(store.now())
+    .bind(PRIORITY_MS)
+    .bind(new.iter().map(|it| it.id).collect::<Vec<_>>())
+    .bind(text(|it| &it.name_folded))
+    .bind(text(|it| &it.pipeline))
+    .bind(new.iter().map(|it| it.priority).collect::<Vec<_>>())
+    .bind(new.iter().map(|it| it.revision).collect::<Vec<_>>())
+    .bind(new.iter().map(|it| it.until).collect::<Vec<_>>())
+    .bind(new.iter().map(|it| it.created_at).collect::<Vec<_>>())
+    .bind(text(|it| &it.submitter))
+    .bind(text(|it| &it.body))
+    .bind(of(begun, |it| Some(it.body.as_str())))
+    .bind(of(begun, |it| Some(it.status.word())))
+    .bind(of(begun, |it| it.root.as_deref()))
+    .bind(of(begun, |it| it.engine.as_deref()))
+    .bind(of(begun, |it| it.finished_at))
+    .bind(of(begun, |it| it.pause))
+    .bind(of(begun, |it| i64::try_from(it.told.len()).ok()))
+    .bind(ask.map(|ask| ask.host.0.as_str()))
+    .bind(ask.map(|ask| millis(ask.lease_time)))
+    .bind(told.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| it.1).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| it.2.kind.as_str()).collect::<Vec<_>>())
+    .bind(
+        told.iter()
+            .map(|it| it.2.phase.as_deref())
+            .collect::<Vec<_>>(),
+    )
+    .bind(told.iter().map(|it| it.2.attempt).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| it.2.data.as_str()).collect::<Vec<_>>())
+    .bind(ask.map(roots))
+    .bind(ask.map(|ask| &ask.engines))
+    .fetch_all(conn)
+    .await?;
+    let mut entered = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let at = Entered {
+            number: row.try_get("number")?,
+            rank: row.try_get("rank")?,
+            begins: row.try_get("begins")?,
+        };
+        entered.insert(row.try_get::<Uuid, _>("id")?, at);
+    }
+    Ok(new.iter().filter_map(|it| entered.remove(&it.id)).collect())
+}
+
+/// A column of those that have begun.
+fn of<'a, T>(
+    begun: &[Option<&'a JobChange>],
+    column: impl Fn(&'a JobChange) -> Option<T>,
+) -> Vec<Option<T>> {
+    begun.iter().map(|it| it.and_then(&column)).collect()
 }
 
 /// The lines that these jobs stand in by now.

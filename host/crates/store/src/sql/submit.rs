@@ -1,5 +1,6 @@
 //! Taking jobs in: each once a key, and once a group where that is asked for; many that come
-//! together in one transaction.
+//! together in one transaction. What comes into no line is one statement, in which it begins where
+//! the driver of this process stands by.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::lines::{self, Door};
@@ -7,9 +8,9 @@ use super::{Conn, Store, act, claim, events, rows, writes};
 use crate::error::Fault;
 use crate::rules::{self, clean};
 use crate::taker::Room;
-use crate::write::{NewRow, Numbered, Told};
-use crate::{Claimed, Idempotency, StoreError, Submitted, Unique, Wake};
-use pipeline::{Input, Job, JobId, Limits, Status, Timestamp};
+use crate::write::{JobChange, NewRow, Numbered, Told};
+use crate::{Claimed, Hold, Idempotency, StoreError, Submitted, Unique, Wake};
+use pipeline::{Input, Job, JobId, Lease, Limits, Status, Timestamp};
 use sqlx::{Row as _, query};
 use std::collections::BTreeSet;
 
@@ -18,9 +19,17 @@ pub(super) async fn together(
     store: &Store,
     new: Vec<NewRow>,
 ) -> Vec<Result<Submitted, StoreError>> {
+    let rows: Vec<&NewRow> = new.iter().collect();
     let all = async {
+        let mut conn = store.single().await?;
+        let plain = plain(store, &mut conn, &rows).await?;
+        store.end(conn).await?;
+        if let Some((jobs, given)) = plain {
+            store.ring(given.committed(&jobs));
+            return Ok(jobs);
+        }
         let mut tx = store.begin().await?;
-        let (jobs, later) = add(store, &mut tx, &new.iter().collect::<Vec<_>>()).await?;
+        let (jobs, later) = add(store, &mut tx, &rows).await?;
         let given = give(store, &mut tx, &jobs).await?;
         tx.commit().await?;
         store.ring(given.committed(&jobs));
@@ -74,8 +83,14 @@ pub(super) async fn alone(store: &Store, row: &NewRow) -> Result<Submitted, Faul
                 return Ok(Submitted::Open(Box::new(job)));
             }
         }
-        let (mut jobs, later) = add(store, &mut tx, &[row]).await?;
-        let given = give(store, &mut tx, &jobs).await?;
+        let (mut jobs, given, later) = match plain(store, &mut tx, &[row]).await? {
+            Some((jobs, given)) => (jobs, given, BTreeSet::new()),
+            None => {
+                let (jobs, later) = add(store, &mut tx, &[row]).await?;
+                let given = give(store, &mut tx, &jobs).await?;
+                (jobs, given, later)
+            }
+        };
         tx.commit().await?;
         wakes.extend(given.committed(&jobs));
         store.ring(wakes);
@@ -125,6 +140,79 @@ async fn give(store: &Store, conn: &mut Conn, jobs: &[Job]) -> Result<Given, Fau
         room: Some((room, claimed)),
         wakes,
     })
+}
+
+/// Adds jobs that come into no line; none, and nothing is added, where one of them does. Those
+/// that the driver of this process has room for have begun with it, where nothing that it may take
+/// is ready before them.
+async fn plain(
+    store: &Store,
+    conn: &mut Conn,
+    new: &[&NewRow],
+) -> Result<Option<(Vec<Job>, Given)>, Fault> {
+    if new.iter().any(|row| row.group.is_some()) {
+        return Ok(None);
+    }
+    let at_once = new.iter().filter(|row| row.until.is_none()).count();
+    let room = (at_once > 0).then(|| store.stand.reserve(at_once));
+    let room = room.flatten();
+    let mut begun = begun(room.as_ref(), new);
+    let changes: Vec<_> = begun
+        .iter()
+        .map(|it| it.as_ref().map(|(change, _)| change))
+        .collect();
+    let ask = room.as_ref().map(|room| &room.ask);
+    let placed = writes::insert_plain(store, conn, new, &changes, ask).await?;
+    if placed.is_empty() {
+        if let Some(room) = room {
+            room.committed(Vec::new());
+        }
+        return Ok(None);
+    }
+    let (mut jobs, mut claimed, mut wakes) = (Vec::new(), Vec::new(), Vec::new());
+    for ((row, at), begun) in new.iter().zip(placed).zip(&mut begun) {
+        let mut job = row.new.job.clone();
+        job.number = at.number;
+        jobs.push(job);
+        if at.begins
+            && let Some((change, mut given)) = begun.take()
+        {
+            given.job.number = at.number;
+            given.rank = at.rank;
+            wakes.extend(change.wakes);
+            claimed.push(given);
+        }
+    }
+    let room = room.map(|room| (room, claimed));
+    Ok(Some((jobs, Given { room, wakes })))
+}
+
+/// What becomes of those that there is room for.
+fn begun(room: Option<&Room>, new: &[&NewRow]) -> Vec<Option<(JobChange, Claimed)>> {
+    let mut left = room.map_or(0, |room| room.ask.limit);
+    let mut begin = |row: &&NewRow| {
+        let room = room.filter(|_| left > 0 && row.until.is_none())?;
+        let mut job = row.new.job.clone();
+        (job.status, job.host) = (Status::Running, Some(room.ask.host.clone()));
+        let mut claimed = Claimed {
+            job,
+            lease: Lease(1),
+            rank: 0,
+            rescued: false,
+            begun: true,
+        };
+        let change = room.taker.begin(&claimed)?;
+        let hold = Hold {
+            job: claimed.job.id,
+            lease: claimed.lease,
+            host: room.ask.host.clone(),
+        };
+        let row = JobChange::of(&hold, &change).ok()?;
+        claimed.job = change.step.next;
+        left -= 1;
+        row.is_plain().then_some((row, claimed))
+    };
+    new.iter().map(|row| begin(row)).collect()
 }
 
 /// A group's jobs that haven't ended: those that nobody has begun, and the others; oldest first.
@@ -199,8 +287,7 @@ async fn add(
         false => placed.iter().map(|at| at.line.clone()).collect(),
     };
     let mut jobs = Vec::with_capacity(new.len());
-    // Of those that came into a line nothing is told yet.
-    let mut told = Vec::new();
+    let mut told = Vec::with_capacity(new.len());
     for ((row, at), line) in new.iter().zip(placed).zip(kept_back) {
         let mut job = row.new.job.clone();
         job.number = at.number;
@@ -208,15 +295,14 @@ async fn add(
             job.wait = Some(rules::kept_back(line, None, &job));
             job.status = Status::Waiting;
         }
-        if at.line.is_some() {
-            told.push((job.id, Told::of(&rules::submitted(&job))?));
-        }
+        told.push(Told::of(&rules::submitted(&job))?);
         jobs.push(job);
     }
-    let told: Vec<Numbered<'_>> = told
+    let told: Vec<Numbered<'_>> = jobs
         .iter()
+        .zip(&told)
         .map(|(job, told)| Numbered {
-            job: Some(*job),
+            job: Some(job.id),
             seq: 1,
             told,
         })

@@ -5,7 +5,8 @@ use super::{Conn, Row, Store, events};
 use crate::Ask;
 use crate::error::Fault;
 use crate::rules::{self, PRIORITY_MS, millis};
-use crate::write::{Changed, JobChange, NewRow, Numbered, Placed, numbered};
+use crate::write::{Changed, Entered, JobChange, NewRow, Numbered, Placed, numbered};
+use pipeline::JobId;
 use sqlx::{Row as _, query};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -124,14 +125,13 @@ pub(super) async fn take_and_tell(
     tell(store, conn, rows, changes).await
 }
 
-/// Adds jobs, and what is told of those that stand in no line; where each stands.
+/// Adds jobs; where each stands.
 pub(super) async fn insert(
     store: &Store,
     conn: &mut Conn,
     new: &[&NewRow],
 ) -> Result<Vec<Placed>, Fault> {
     let mut placed = Vec::with_capacity(new.len());
-    let mut told = Vec::with_capacity(new.len());
     for it in new {
         let row = query(concat!(
             "INSERT INTO jobs (id, name_folded, pipeline, group_key, priority, revision, status, ",
@@ -158,21 +158,110 @@ pub(super) async fn insert(
         .bind(&it.body)
         .fetch_one(&mut *conn)
         .await?;
-        let at = Placed {
+        placed.push(Placed {
             number: row.try_get("number")?,
             line: row.try_get("line")?,
+        });
+    }
+    Ok(placed)
+}
+
+/// Adds jobs of no group, and what is told of them; nothing where one of them comes into a line.
+/// One with a change has begun with it where the host that `ask`s may take nothing else that is
+/// ready.
+pub(super) async fn insert_plain(
+    store: &Store,
+    conn: &mut Conn,
+    new: &[&NewRow],
+    begun: &[Option<&JobChange>],
+    ask: Option<&Ask>,
+) -> Result<Vec<Entered>, Fault> {
+    let given = new.iter().zip(begun).map(|(it, begun)| {
+        let becomes = begun.map(|it| {
+            let told = it.told.len();
+            let pause = (it.finished_at, it.pause);
+            (
+                &it.body,
+                it.status.word(),
+                &it.root,
+                &it.engine,
+                pause.0,
+                pause.1,
+                told,
+            )
+        });
+        let id = JobId(it.id);
+        let who = (&it.name_folded, &it.pipeline, &it.submitter);
+        let order = (it.priority, it.revision, it.until, it.created_at);
+        (id, who, order, &it.body, becomes)
+    });
+    let given = given.collect::<Vec<_>>();
+    let rows = query(concat!(
+        "WITH given AS MATERIALIZED (SELECT given.*, ",
+        line_after_group!("given.pipeline"),
+        " AS line, begun_body IS NOT NULL AND (SELECT rank FROM jobs ",
+        "WHERE status IN ('queued', 'waiting') AND ready AND ",
+        may_take!("$6", "$7"),
+        "ORDER BY rank, number LIMIT 1) IS NULL AS begins, coalesce(until, ",
+        now!("$2"),
+        ") - priority * $3 AS rank FROM (SELECT key AS n, unhex(value ->> '$[0]', '-') AS id, ",
+        "value ->> '$[1][0]' AS name_folded, value ->> '$[1][1]' AS pipeline, ",
+        "value ->> '$[1][2]' AS submitter, value ->> '$[2][0]' AS priority, ",
+        "value ->> '$[2][1]' AS revision, value ->> '$[2][2]' AS until, ",
+        "value ->> '$[2][3]' AS created_at, value ->> '$[3]' AS body, ",
+        "value ->> '$[4][0]' AS begun_body, value ->> '$[4][1]' AS begun_status, ",
+        "value ->> '$[4][2]' AS root, value ->> '$[4][3]' AS engine, ",
+        "value ->> '$[4][4]' AS finished_at, value ->> '$[4][5]' AS pause, ",
+        "value ->> '$[4][6]' AS told FROM json_each($1)) AS given) ",
+        "INSERT INTO jobs (id, name_folded, pipeline, priority, revision, created_at, ",
+        "submitter, rank, body, status, ready, wait_until, event_seq, lease, host, lease_until, ",
+        "root, engine, finished_at) SELECT id, name_folded, pipeline, priority, revision, ",
+        "created_at, submitter, rank, CASE WHEN begins THEN begun_body ELSE body END, ",
+        "CASE WHEN begins THEN begun_status WHEN until IS NULL THEN 'queued' ELSE 'waiting' END, ",
+        "CASE WHEN begins THEN begun_status = 'queued' ELSE until IS NULL END, ",
+        "CASE WHEN begins THEN ",
+        now!("$2"),
+        " + pause ELSE until END, CASE WHEN begins THEN 1 + told ELSE 1 END, ",
+        "CASE WHEN begins THEN 1 ELSE 0 END, ",
+        "CASE WHEN begins AND begun_status = 'running' THEN $4 END, ",
+        "CASE WHEN begins AND begun_status = 'running' THEN ",
+        now!("$2"),
+        " + $5 END, CASE WHEN begins THEN root END, CASE WHEN begins THEN engine END, ",
+        "CASE WHEN begins THEN finished_at END FROM given ",
+        "WHERE NOT EXISTS (SELECT 1 FROM given WHERE until IS NULL AND line IS NOT NULL) ",
+        "ORDER BY n RETURNING id, number, rank, lease = 1 AS begins"
+    ))
+    .bind(rules::json(&given)?)
+    .bind(store.now())
+    .bind(PRIORITY_MS)
+    .bind(ask.map(|ask| ask.host.0.as_str()))
+    .bind(ask.map(|ask| millis(ask.lease_time)))
+    .bind(ask.map(|ask| rules::json(&ask.roots)).transpose()?)
+    .bind(ask.map(|ask| rules::json(&ask.engines)).transpose()?)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut entered = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let at = Entered {
+            number: row.try_get("number")?,
+            rank: row.try_get("rank")?,
+            begins: row.try_get("begins")?,
         };
-        if at.line.is_none() {
-            told.push(Numbered {
-                job: Some(it.new.job.id),
-                seq: 1,
-                told: &it.told,
-            });
-        }
-        placed.push(at);
+        entered.insert(row.try_get::<Uuid, _>("id")?, at);
+    }
+    let entered: Vec<Entered> = new.iter().filter_map(|it| entered.remove(&it.id)).collect();
+    let mut told = Vec::new();
+    for ((row, at), begun) in new.iter().zip(&entered).zip(begun) {
+        let more = begun.iter().filter(|_| at.begins).flat_map(|it| &it.told);
+        let all = std::iter::once(&row.told).chain(more);
+        told.extend((1_i64..).zip(all).map(|(seq, told)| Numbered {
+            job: Some(JobId(row.id)),
+            seq,
+            told,
+        }));
     }
     events::add(store, conn, &told).await?;
-    Ok(placed)
+    Ok(entered)
 }
 
 /// The lines that these jobs stand in by now.
