@@ -13,7 +13,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder,
 };
-use engine::{Engine, failed, status};
+use engine::{Engine, failed, is_half_started, status};
 use futures_util::StreamExt;
 use pipeline::{Boundaries, Boundary, Timestamp};
 use standing::Standing;
@@ -141,6 +141,13 @@ impl Docker {
                     },
                     reason: error.to_string(),
                     mend: "build the image anew with `cargo xtask image worker`",
+                })
+            }
+            // Nobody knows how far it got: the run counts as cut off.
+            _ if is_half_started(&error) => {
+                self.remove(&spec.name).await?;
+                Err(RunnerError::Vanished {
+                    name: spec.name.clone(),
                 })
             }
             _ => Err(failed("starting a container")(error)),

@@ -74,6 +74,11 @@ const SQLITE: &[Entry] = &[
         "tokens",
         include_str!("../../../../migrations/sqlite/0006_tokens.sql"),
     ),
+    (
+        7,
+        "numbers",
+        include_str!("../../../../migrations/sqlite/0007_numbers.sql"),
+    ),
 ];
 
 pub(crate) fn postgres() -> Migrator {

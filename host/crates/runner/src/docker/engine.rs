@@ -87,6 +87,15 @@ pub(super) fn status(error: &Error) -> Option<u16> {
     }
 }
 
+/// Whether the engine can't ever start this container: it died in the middle of its start, and
+/// itself or the containerd under it has something of that left which neither clears away.
+pub(super) fn is_half_started(error: &Error) -> bool {
+    let said = error.to_string();
+    let is_left = said.contains("id already in use")
+        || said.contains("task") && said.contains("already exists");
+    status(error) == Some(500) && is_left
+}
+
 /// For `map_err`: what was asked of the engine.
 pub(super) fn failed(doing: &'static str) -> impl FnOnce(Error) -> RunnerError {
     move |error| {

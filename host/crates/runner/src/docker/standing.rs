@@ -1,7 +1,7 @@
 //! A container that stands: how it is waited for and stopped, through an engine that may
 //! restart. It never removes one.
 
-use super::engine::{Engine, failed, status};
+use super::engine::{Engine, failed, is_half_started, status};
 use crate::run::TIME_UP_GRACE;
 use crate::{Ended, How, Run, RunnerError};
 use async_trait::async_trait;
@@ -179,7 +179,11 @@ impl Run for Standing {
                     }
                     Some(Status::EXITED | Status::DEAD) => self.ended = Some(self.ended(&state)),
                     // Whoever created it died, or is about to start it: starting twice is one start.
-                    Some(Status::CREATED) => start(&self.engine, &self.name).await?,
+                    Some(Status::CREATED) => {
+                        if !start(&self.engine, &self.name).await? {
+                            self.ended = Some(self.vanished());
+                        }
+                    }
                     _ => self.watch(&state).await?,
                 },
             }
@@ -193,10 +197,13 @@ impl Run for Standing {
     }
 }
 
-async fn start(engine: &Engine, name: &str) -> Result<(), RunnerError> {
+/// False where it never can be.
+async fn start(engine: &Engine, name: &str) -> Result<bool, RunnerError> {
     match engine.client().await?.start_container(name, None).await {
-        Err(error) if matches!(status(&error), Some(304 | 404)) => Ok(()),
-        started => started.map_err(failed("starting a container")),
+        Err(error) if matches!(status(&error), Some(304 | 404)) => Ok(true),
+        Err(error) if is_half_started(&error) => Ok(false),
+        Err(error) => Err(failed("starting a container")(error)),
+        Ok(()) => Ok(true),
     }
 }
 

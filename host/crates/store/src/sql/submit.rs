@@ -190,7 +190,7 @@ async fn plain(
 /// What becomes of those that there is room for.
 fn begun(room: Option<&Room>, new: &[&NewRow]) -> Vec<Option<(JobChange, Claimed)>> {
     let mut left = room.map_or(0, |room| room.ask.limit);
-    let mut begin = |row: &&NewRow| {
+    let begin = |row: &&NewRow| {
         let room = room.filter(|_| left > 0 && row.until.is_none())?;
         let mut job = row.new.job.clone();
         (job.status, job.host) = (Status::Running, Some(room.ask.host.clone()));
@@ -212,7 +212,7 @@ fn begun(room: Option<&Room>, new: &[&NewRow]) -> Vec<Option<(JobChange, Claimed
         left -= 1;
         row.is_plain().then_some((row, claimed))
     };
-    new.iter().map(|row| begin(row)).collect()
+    new.iter().map(begin).collect()
 }
 
 /// A group's jobs that haven't ended: those that nobody has begun, and the others; oldest first.

@@ -32,7 +32,7 @@ impl Driver {
     /// What it was given since it was last asked; it holds none of it any more.
     fn given(&self) -> Vec<Claimed> {
         let given = std::mem::take(&mut *self.given.lock().unwrap());
-        let given = given.into_iter().flat_map(|it| it.expect("it is known"));
+        let given = given.into_iter().flat_map(|it| it.unwrap());
         given.collect()
     }
 }
