@@ -1,7 +1,7 @@
 //! Rows of jobs in PostgreSQL, many in a statement. What goes into them is in `sql/commit` and
 //! `sql/submit`.
 
-use super::{Conn, Row, Store, holds::roots};
+use super::{Conn, Row, Store, holds::roots, rows};
 use crate::Ask;
 use crate::error::Fault;
 use crate::rules::{PRIORITY_MS, millis};
@@ -268,7 +268,7 @@ pub(super) async fn insert_plain(
     });
     let told: Vec<(Uuid, i64, &Told)> = told.collect();
     let text = |of: fn(&NewRow) -> &str| -> Vec<&str> { new.iter().map(|it| of(it)).collect() };
-    let rows = query(concat!(
+    let found = query(concat!(
         "WITH given AS MATERIALIZED (SELECT given.*, ",
         line_after_group!("given.pipeline"),
         " AS line, begun_body IS NOT NULL AND (SELECT rank FROM jobs ",
@@ -342,16 +342,7 @@ pub(super) async fn insert_plain(
     .bind(ask.map(|ask| &ask.engines))
     .fetch_all(conn)
     .await?;
-    let mut entered = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let at = Entered {
-            number: row.try_get("number")?,
-            rank: row.try_get("rank")?,
-            begins: row.try_get("begins")?,
-        };
-        entered.insert(row.try_get::<Uuid, _>("id")?, at);
-    }
-    Ok(new.iter().filter_map(|it| entered.remove(&it.id)).collect())
+    rows::entered(&found, new)
 }
 
 /// A column of those that have begun.

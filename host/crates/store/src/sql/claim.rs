@@ -43,7 +43,7 @@ pub(super) async fn claim(
             lines::open(store, &mut tx, due).await?;
             lines::settle(store, &mut tx).await?;
         }
-        let found = holds::choose_ready(store, &mut tx, ask, left).await?;
+        let found = holds::choose_ready(&mut tx, ask, left).await?;
         chosen.extend(found.into_iter().map(|row| (row, false)));
     }
     let (claimed, wakes) = take(store, &mut tx, ask, chosen, begin).await?;
@@ -60,7 +60,7 @@ pub(super) async fn give(
     room: &Room,
 ) -> Result<(Vec<Claimed>, Vec<Wake>), Fault> {
     let Room { taker, ask, .. } = room;
-    let found = holds::choose_ready(store, conn, ask, i64::from(ask.limit)).await?;
+    let found = holds::choose_ready(conn, ask, i64::from(ask.limit)).await?;
     let chosen = found.into_iter().map(|row| (row, false));
     take(store, conn, ask, chosen, &|claimed| taker.begin(claimed)).await
 }

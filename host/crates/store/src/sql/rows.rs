@@ -5,8 +5,11 @@ use super::Row;
 use crate::Site;
 use crate::error::Fault;
 use crate::rules::{EventRow, JobRow, LineRow, SiteRow};
+use crate::write::{Entered, NewRow};
 use pipeline::{HostId, Job, LogLine, StoredEvent};
 use sqlx::Row as _;
+use std::collections::HashMap;
+use uuid::Uuid;
 
 pub(super) fn job(row: &Row) -> Result<Job, Fault> {
     Ok(job_row(row)?.job()?)
@@ -69,4 +72,18 @@ pub(super) fn site(row: &Row) -> Result<Site, Fault> {
         published_at: row.try_get("published_at")?,
     };
     Ok(row.site()?)
+}
+
+/// New jobs that came into no line, in the order in which they were given.
+pub(super) fn entered(found: &[Row], new: &[&NewRow]) -> Result<Vec<Entered>, Fault> {
+    let mut entered = HashMap::with_capacity(found.len());
+    for row in found {
+        let at = Entered {
+            number: row.try_get("number")?,
+            rank: row.try_get("rank")?,
+            begins: row.try_get("begins")?,
+        };
+        entered.insert(row.try_get::<Uuid, _>("id")?, at);
+    }
+    Ok(new.iter().filter_map(|it| entered.remove(&it.id)).collect())
 }

@@ -68,7 +68,6 @@ pub(super) async fn make_ready(store: &Store, conn: &mut Conn) -> Result<Vec<Row
 
 /// Chooses what is ready.
 pub(super) async fn choose_ready(
-    _: &Store,
     conn: &mut Conn,
     ask: &Ask,
     limit: i64,

@@ -1,7 +1,7 @@
 //! Rows of jobs in SQLite, many in a statement: the file is near, but each statement is a way to
 //! the connection's thread and back. What goes into them is in `sql/commit` and `sql/submit`.
 
-use super::{Conn, Row, Store, events};
+use super::{Conn, Row, Store, events, rows};
 use crate::Ask;
 use crate::error::Fault;
 use crate::rules::{self, PRIORITY_MS, millis};
@@ -196,7 +196,7 @@ pub(super) async fn insert_plain(
         (id, who, order, &it.body, becomes)
     });
     let given = given.collect::<Vec<_>>();
-    let rows = query(concat!(
+    let found = query(concat!(
         "WITH given AS MATERIALIZED (SELECT given.*, ",
         line_after_group!("given.pipeline"),
         " AS line, begun_body IS NOT NULL AND (SELECT rank FROM jobs ",
@@ -240,16 +240,7 @@ pub(super) async fn insert_plain(
     .bind(ask.map(|ask| rules::json(&ask.engines)).transpose()?)
     .fetch_all(&mut *conn)
     .await?;
-    let mut entered = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let at = Entered {
-            number: row.try_get("number")?,
-            rank: row.try_get("rank")?,
-            begins: row.try_get("begins")?,
-        };
-        entered.insert(row.try_get::<Uuid, _>("id")?, at);
-    }
-    let entered: Vec<Entered> = new.iter().filter_map(|it| entered.remove(&it.id)).collect();
+    let entered = rows::entered(&found, new)?;
     let mut told = Vec::new();
     for ((row, at), begun) in new.iter().zip(&entered).zip(begun) {
         let more = begun.iter().filter(|_| at.begins).flat_map(|it| &it.told);
