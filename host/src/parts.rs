@@ -6,7 +6,7 @@ use crate::data::Data;
 use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
-use gateway::{Gateway, GatewayConfig};
+use gateway::{Gateway, GatewayConfig, Prices};
 use pipeline::{Boundaries, Token};
 use plugin_runtime::{
     Archive, CallLimits, Compiler, Config, ExtismChild, Grants, NoArchive, Plugins,
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    AccessStore, ApiStore, DriverStore, Options, PluginStore, Postgres, RetentionStore, Sqlite,
+    AccessStore, ApiStore, DriverStore, MoneyStore, Options, PluginStore, Postgres, RetentionStore,
+    Sqlite,
 };
 
 /// A store, as each of its users sees it.
@@ -28,13 +29,20 @@ pub(crate) struct Stores {
     pub(crate) access: Arc<dyn AccessStore>,
     pub(crate) plugins: Arc<dyn PluginStore>,
     pub(crate) retention: Arc<dyn RetentionStore>,
+    pub(crate) money: Arc<dyn MoneyStore>,
     pub(crate) name: &'static str,
 }
 
 impl Stores {
     fn of<S>(store: S, name: &'static str) -> Self
     where
-        S: DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore + 'static,
+        S: DriverStore
+            + ApiStore
+            + AccessStore
+            + PluginStore
+            + RetentionStore
+            + MoneyStore
+            + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -42,6 +50,7 @@ impl Stores {
             access: Arc::clone(&store) as Arc<dyn AccessStore>,
             plugins: Arc::clone(&store) as Arc<dyn PluginStore>,
             retention: Arc::clone(&store) as Arc<dyn RetentionStore>,
+            money: Arc::clone(&store) as Arc<dyn MoneyStore>,
             api: store,
             name,
         }
@@ -176,7 +185,7 @@ pub(crate) fn agent(
         );
     }
     let gateway = match (&settings.provider, demo) {
-        (Some(provider), false) => Some(gateway(provider.clone())?),
+        (Some(provider), false) => Some(gateway(settings, provider.clone())?),
         _ => None,
     };
     let provider = settings.provider.as_ref().filter(|_| gateway.is_some());
@@ -220,7 +229,7 @@ fn authority(url: &str) -> String {
     name.unwrap_or_else(|| "the provider".to_owned())
 }
 
-fn gateway(provider: gateway::Provider) -> Result<Gateway> {
+fn gateway(settings: &Settings, provider: gateway::Provider) -> Result<Gateway> {
     let config = GatewayConfig {
         provider,
         // What the CLI takes for its small chores, such as a title.
@@ -228,9 +237,19 @@ fn gateway(provider: gateway::Provider) -> Result<Gateway> {
             "claude-haiku-4-5".into(),
             "claude-haiku-4-5-20251001".into(),
         ],
+        prices: prices(settings.prices_file.as_deref())?,
         limits: gateway::Limits::default(),
     };
     Gateway::new(config).context("the model gateway")
+}
+
+fn prices(file: Option<&Path>) -> Result<Prices> {
+    let Some(file) = file else {
+        return Ok(Prices::default());
+    };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("PRICES_FILE: {} can't be read", file.display()))?;
+    Prices::parse(&text).with_context(|| format!("PRICES_FILE: {}", file.display()))
 }
 
 fn docker(settings: &Settings, installation: &str, boundaries: Boundaries) -> Arc<dyn Runner> {

@@ -197,6 +197,7 @@ async fn drive(
         limits: Limits::default(),
         provider: agent.provider,
         breaker: settings.breaker,
+        budgets: settings.budgets.clone(),
         blame: settings.blame,
         retention: settings.retention.clone(),
         record: settings.replay != Replay::Off,
@@ -209,6 +210,7 @@ async fn drive(
     let parts = Parts {
         store: Arc::clone(&stores.driver),
         retention: Arc::clone(&stores.retention),
+        money: Arc::clone(&stores.money),
         plugin_store: Arc::clone(&stores.plugins),
         plugins,
         runner: agent.runner,
@@ -233,6 +235,7 @@ fn api(
         port: address.port(),
         domain: settings.domain.clone(),
         limits: Limits::default(),
+        budgets: settings.budgets.clone(),
         body_bytes: ApiConfig::BODY_BYTES,
         version: env!("CARGO_PKG_VERSION"),
         ready: Arc::new(move || match &driver {
@@ -249,13 +252,13 @@ fn api(
         limits: TreeLimits::default(),
     };
     let pages = SitePages(sites.clone());
-    Api::new(
-        config,
-        Arc::clone(&stores.api),
-        Arc::clone(&stores.access),
-        Arc::clone(&stores.plugins),
-        Arc::new(files),
-        Arc::new(pages),
-        assets::GALLERY,
-    )
+    let parts = api::Parts {
+        store: Arc::clone(&stores.api),
+        access: Arc::clone(&stores.access),
+        money: Arc::clone(&stores.money),
+        plugins: Arc::clone(&stores.plugins),
+        files: Arc::new(files),
+        sites: Arc::new(pages),
+    };
+    Api::new(config, parts, assets::GALLERY)
 }

@@ -219,6 +219,11 @@ async fn wrong_settings_are_refused_with_the_mend() {
             &["serve"],
             "must be `sqlite:PATH` or `postgres://",
         ),
+        (
+            &[("DATABASE_URL", "sqlite:/there/is/none/gantry.db")],
+            &["serve"],
+            "there is no folder /there/is/none: make it first",
+        ),
         (&[], &["serve", "--config", "nowhere.toml"], "nowhere.toml"),
     ] {
         Said::alone(settings, args).await.expect(1, said);

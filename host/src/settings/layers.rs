@@ -43,6 +43,14 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "when the provider counts as away, as JOBS/PAUSE",
     ),
     (
+        "PRICES_FILE",
+        "what models cost, in place of the built-in table",
+    ),
+    ("BUDGET_PHASE_USD", "the most that a phase may cost"),
+    ("BUDGET_JOB_USD", "the most that a job may cost"),
+    ("BUDGET_GROUP_USD", "the most that a group may cost a day"),
+    ("BUDGET_DAY_USD", "the most that all jobs may cost a day"),
+    (
         "PLUGIN_GRANTS",
         "capabilities that plugins request, as idea=real-time",
     ),

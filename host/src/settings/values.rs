@@ -4,8 +4,9 @@ use super::Layers;
 use crate::knobs::Knobs;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
-use pipeline::{BlameRule, BreakerRule, Retention};
+use pipeline::{BlameRule, BreakerRule, BudgetKind, Retention, micro_usd};
 use plugin_runtime::Grants;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -27,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) builtin_plugin_dir: Option<PathBuf>,
     pub(crate) replay: Replay,
     pub(crate) breaker: BreakerRule,
+    /// None: the built-in table.
+    pub(crate) prices_file: Option<PathBuf>,
+    /// The most that may be spent, in micro-dollars.
+    pub(crate) budgets: BTreeMap<BudgetKind, u64>,
     pub(crate) blame: BlameRule,
     pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
@@ -139,6 +144,11 @@ impl Settings {
                 .transpose()?,
             replay: replay(layers.get("PLUGIN_REPLAY")?.as_deref())?,
             breaker: breaker(layers.get("PROVIDER_BREAKER")?.as_deref())?,
+            prices_file: layers
+                .get("PRICES_FILE")?
+                .map(|p| absolute(&p))
+                .transpose()?,
+            budgets: budgets(layers)?,
             blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
             plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
@@ -315,6 +325,20 @@ fn breaker(text: Option<&str>) -> Result<BreakerRule> {
     }
 }
 
+/// Ceilings on what may be spent; none where nothing is said.
+fn budgets(layers: &Layers) -> Result<BTreeMap<BudgetKind, u64>> {
+    let mut budgets = BTreeMap::new();
+    for kind in BudgetKind::ALL {
+        let name = format!("BUDGET_{}_USD", kind.word().to_uppercase());
+        let Some(text) = layers.get(&name)? else {
+            continue;
+        };
+        let micro_usd = micro_usd(text.trim()).map_err(|error| anyhow!("{name}: {error}"))?;
+        budgets.insert(kind, micro_usd);
+    }
+    Ok(budgets)
+}
+
 /// What is kept, and for how long: `0` and `never` take nothing away.
 fn retention(layers: &Layers) -> Result<Retention> {
     let usual = Retention::default();
@@ -461,6 +485,10 @@ mod tests {
             ("RETAIN_WORKSPACES_BYTES=9", "such as 50GiB"),
             ("RETAIN_VERSIONS=-1", "must be a number, or `never`"),
             ("PROVIDER_BREAKER=1/30s", "such as 5/30s"),
+            (
+                "BUDGET_DAY_USD=1,50",
+                "BUDGET_DAY_USD: `1,50` must be an amount",
+            ),
             ("PROVIDER_BREAKER=5/1h", "such as 5/30s"),
             (
                 "PLUGIN_GRANTS=idea=root",

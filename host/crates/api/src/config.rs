@@ -1,6 +1,7 @@
 //! What the host says to the API once, at start. It reads no environment and no file.
 
-use pipeline::{Limits, Timestamp};
+use pipeline::{BudgetKind, Limits, Timestamp};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct ApiConfig {
     pub domain: Option<String>,
     /// For names, params and messages.
     pub limits: Limits,
+    /// The most that may be spent, whatever a pipeline or a person says, in micro-dollars.
+    pub budgets: BTreeMap<BudgetKind, u64>,
     /// Bytes of a request's body at most.
     pub body_bytes: usize,
     /// Of Gantry.

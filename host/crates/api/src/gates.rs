@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
-use crate::{Shared, body};
+use crate::{Shared, body, budgets};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -60,6 +60,8 @@ fn shown(gate: &Gate) -> Value {
 struct GroupLimits {
     concurrency: Option<u32>,
     rate: Option<GroupRate>,
+    /// Of each day.
+    budget_usd: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +100,8 @@ pub(crate) async fn put_group(
         jobs: rate.jobs,
         per: Duration::from_secs(u64::from(rate.seconds)),
     });
+    let budget = budgets::amount(limits.budget_usd.as_deref())?;
+    shared.money.set_day_budget(Some(&name), budget).await?;
     let change = GateChange {
         capacity: Some(limits.concurrency),
         rate: Some(rate),

@@ -1,5 +1,6 @@
 //! Submitting, reading, acting on and deleting jobs. What an act does to a job is `pipeline`'s.
 
+use crate::budgets::JobBudgets;
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::query::{Params, job_id, wrong};
@@ -244,7 +245,9 @@ pub(crate) async fn read(
 ) -> Answer {
     let job = find(&shared, &caller, &id).await?;
     let hosts = hosts(&shared, std::slice::from_ref(&job)).await?;
-    Ok(Json(JobView::new(&job, &shared.config, Some(&hosts))).into_response())
+    let budgets = JobBudgets::of(&shared, &job).await?;
+    let view = JobView::new(&job, &shared.config, Some(&hosts)).with(&budgets);
+    Ok(Json(view).into_response())
 }
 
 /// A job that the caller may see: to them there is no other.
@@ -341,7 +344,8 @@ pub(crate) async fn feedback(
     act(&shared, &caller, &id, Input::Feedback { text }).await
 }
 
-async fn act(shared: &Shared, caller: &Caller, id: &str, input: Input) -> Answer {
+/// Gives a job that the caller may change an input.
+pub(crate) async fn act(shared: &Shared, caller: &Caller, id: &str, input: Input) -> Answer {
     let id = within_reach(shared, caller, id).await?;
     let now = (shared.config.now)();
     match shared

@@ -21,6 +21,7 @@ mod query;
 mod view;
 mod waits;
 
+mod budgets;
 mod bulk;
 mod events;
 mod files;
@@ -52,7 +53,7 @@ use observe::Requests;
 use problem::{Code, Problem};
 use routes::Needs;
 use std::sync::Arc;
-use store::{AccessStore, ApiStore, PluginStore};
+use store::{AccessStore, ApiStore, MoneyStore, PluginStore};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -62,12 +63,29 @@ pub struct Api {
     shared: Arc<Shared>,
 }
 
+/// What the API works with: chosen by the host, known here by what it can do.
+pub struct Parts {
+    /// Jobs, events, sites.
+    pub store: Arc<dyn ApiStore>,
+    /// Who may call.
+    pub access: Arc<dyn AccessStore>,
+    /// What is spent.
+    pub money: Arc<dyn MoneyStore>,
+    /// What hosts remember of plugins.
+    pub plugins: Arc<dyn PluginStore>,
+    /// What agents left.
+    pub files: Arc<dyn JobFiles>,
+    /// What is published.
+    pub sites: Arc<dyn SiteFiles>,
+}
+
 /// What all requests share.
 struct Shared {
     config: ApiConfig,
     access: Access,
     needs: Needs,
     store: Arc<dyn ApiStore>,
+    money: Arc<dyn MoneyStore>,
     plugins: Arc<dyn PluginStore>,
     files: Arc<dyn JobFiles>,
     sites: Arc<dyn SiteFiles>,
@@ -79,20 +97,21 @@ struct Shared {
 
 impl Api {
     /// Over these parts; nothing is opened yet.
-    pub fn new(
-        config: ApiConfig,
-        store: Arc<dyn ApiStore>,
-        access: Arc<dyn AccessStore>,
-        plugins: Arc<dyn PluginStore>,
-        files: Arc<dyn JobFiles>,
-        sites: Arc<dyn SiteFiles>,
-        assets: &'static [Asset],
-    ) -> Self {
+    pub fn new(config: ApiConfig, parts: Parts, assets: &'static [Asset]) -> Self {
+        let Parts {
+            store,
+            access,
+            money,
+            plugins,
+            files,
+            sites,
+        } = parts;
         let shared = Shared {
             access: Access::new(&config, access),
             needs: Needs::new(&routes::table().routes),
             config,
             store,
+            money,
             plugins,
             files,
             sites,

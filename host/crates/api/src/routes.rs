@@ -2,8 +2,8 @@
 //! request that may not pass is `auth`'s.
 
 use crate::{
-    Shared, bulk, events, files, gallery, gates, health, jobs, logs, pipelines, plugins, session,
-    sites, stats, tokens,
+    Shared, budgets, bulk, events, files, gallery, gates, health, jobs, logs, pipelines, plugins,
+    session, sites, stats, tokens,
 };
 use axum::Router;
 use axum::handler::Handler;
@@ -78,6 +78,8 @@ pub(crate) fn table() -> Table {
         .post("/api/jobs/{id}/cancel", Submit, jobs::cancel)
         .post("/api/jobs/{id}/retry", Submit, jobs::retry)
         .post("/api/jobs/{id}/feedback", Submit, jobs::feedback)
+        .post("/api/jobs/{id}/resume", Submit, budgets::resume)
+        .put("/api/jobs/{id}/budget", Admin, budgets::put_job)
         .get("/api/jobs/{id}/logs", Read, logs::read)
         .get("/api/jobs/{id}/events", Read, events::of_job)
         .get("/api/jobs/{id}/files", Read, files::list)
@@ -96,6 +98,8 @@ pub(crate) fn table() -> Table {
         .post("/api/resume", Admin, gates::resume_all)
         .get("/api/gates", Read, gates::list)
         .put("/api/groups/{name}", Admin, gates::put_group)
+        .get("/api/budgets", ReadAll, budgets::read)
+        .put("/api/budgets/day", Admin, budgets::put_day)
         .get("/api/stats", Read, stats::read)
         .get("/api/tokens", Admin, tokens::list)
         .post("/api/tokens", Admin, tokens::create)

@@ -1,9 +1,10 @@
 //! A job as the HTTP API gives it. The stored form is another one, and may change.
 
 use crate::ApiConfig;
+use crate::budgets::{BudgetView, JobBudgets};
 use pipeline::{
     Attempt, Decision, Failure, Job, JobId, Phase, PhaseStatus, PluginPin, Status, Task,
-    TaskStatus, Timestamp, Usage, Wait,
+    TaskStatus, Timestamp, Usage, Wait, usd,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,6 +32,9 @@ pub(crate) struct JobView<'a> {
     sites: Vec<SiteRefView<'a>>,
     error: Option<&'a Failure>,
     cost_usd: String,
+    /// Where somebody asks for one job only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<&'a BudgetView>,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
@@ -47,6 +51,8 @@ struct SiteRefView<'a> {
 struct PhaseView<'a> {
     id: &'a str,
     status: PhaseStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<&'a BudgetView>,
     attempts: Vec<AttemptView<'a>>,
 }
 
@@ -113,10 +119,20 @@ impl<'a> JobView<'a> {
             sites,
             error: job.error.as_ref(),
             cost_usd: usd(job.usage().cost_micro_usd),
+            budget: None,
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
         }
+    }
+
+    /// With what it and its phases have spent by now.
+    pub(crate) fn with(mut self, budgets: &'a JobBudgets) -> Self {
+        self.budget = Some(&budgets.job);
+        for phase in &mut self.phases {
+            phase.budget = budgets.phases.get(phase.id);
+        }
+        self
     }
 }
 
@@ -124,6 +140,7 @@ fn phase(phase: &Phase) -> PhaseView<'_> {
     PhaseView {
         id: &phase.id,
         status: phase.status,
+        budget: None,
         attempts: phase.attempts.iter().map(attempt).collect(),
     }
 }
@@ -158,33 +175,5 @@ fn task(task: &Task) -> TaskView<'_> {
         cache_read_tokens: usage.cache_read_tokens,
         cache_write_tokens: usage.cache_write_tokens,
         output_tokens: usage.output_tokens,
-    }
-}
-
-/// Millionths of a dollar as a decimal: two places, more where they say something.
-fn usd(micro: u64) -> String {
-    let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
-    let shortest = text.len() - 4;
-    let trimmed = text.trim_end_matches('0').len();
-    text[..trimmed.max(shortest)].to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn money_is_exact() {
-        for (micro, text) in [
-            (0, "0.00"),
-            (1, "0.000001"),
-            (10_000, "0.01"),
-            (1_500_000, "1.50"),
-            (20_000_000, "20.00"),
-            (1_234_500, "1.2345"),
-            (u64::MAX, "18446744073709.551615"),
-        ] {
-            assert_eq!(usd(micro), text);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! One run of an agent: started or adopted, listened to, ended or left running. Who is told what
 //! about it afterwards is decided by the state machine.
 
+mod accounts;
 mod breaker;
 mod start;
 
@@ -19,6 +20,8 @@ use watch::Watched;
 
 /// What an agent has to end in after it was told to.
 const GRACE: Duration = Duration::from_secs(8);
+/// How long a run that is let go of may take to tell what it spent.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Before an engine or a store that was away is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -56,6 +59,7 @@ impl Holder<'_> {
                 self.driver.at(Boundary::AgentStopped);
                 // What can't be told now isn't waited for: nobody wants this run any more.
                 under.listener.listen(true).await;
+                settle(&mut under).await;
                 Some(Done {
                     ended: Some(key),
                     ..Done::of(Input::Cancel)
@@ -63,6 +67,7 @@ impl Holder<'_> {
             }
             Watched::Told(told) => {
                 under.listener.listen(false).await;
+                settle(&mut under).await;
                 told.as_input().map(Done::of)
             }
             Watched::Lost(error) => Some(outcome::used_up(
@@ -76,5 +81,18 @@ impl Holder<'_> {
                 self.ended(key, under, &ended).await
             }
         }
+    }
+}
+
+/// Tells what was spent until now. What can't be told is booked as spent when the job is taken
+/// again, or has ended.
+async fn settle(under: &mut Under) {
+    let Some(mut gate) = under.gate.take() else {
+        return;
+    };
+    match tokio::time::timeout(SETTLE, gate.close()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "what a run spent isn't booked yet"),
+        Err(_) => tracing::debug!("what a run spent isn't booked yet: the store takes its time"),
     }
 }

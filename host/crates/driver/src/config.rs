@@ -1,7 +1,8 @@
 //! What a driver is told at start. It reads no environment and no file.
 
-use pipeline::{BlameRule, Boundaries, BreakerRule, HostId, Limits, Retention};
+use pipeline::{BlameRule, Boundaries, BreakerRule, BudgetKind, HostId, Limits, Retention};
 use runner::RunLimits;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use workspace::{Owner, TreeLimits};
@@ -37,6 +38,8 @@ pub struct DriverConfig {
     pub provider: Option<String>,
     /// When the provider counts as away.
     pub breaker: BreakerRule,
+    /// The most that may be spent, whatever a pipeline or a person says, in micro-dollars.
+    pub budgets: BTreeMap<BudgetKind, u64>,
     /// When a plugin's faults count against it.
     pub blame: BlameRule,
     /// Whether calls of plugins are recorded, where their pipeline allows it.

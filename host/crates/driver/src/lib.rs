@@ -43,7 +43,7 @@ use runner::Runner;
 use slots::Slots;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
-use store::{DriverStore, PluginStore, RetentionStore};
+use store::{DriverStore, MoneyStore, PluginStore, RetentionStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +54,8 @@ pub struct Parts {
     pub store: Arc<dyn DriverStore>,
     /// The same, for clearing up.
     pub retention: Arc<dyn RetentionStore>,
+    /// The same, for what is spent.
+    pub money: Arc<dyn MoneyStore>,
     /// What hosts remember of plugins together.
     pub plugin_store: Arc<dyn PluginStore>,
     /// Who answers the steps.

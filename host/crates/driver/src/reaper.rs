@@ -15,6 +15,11 @@ pub(crate) async fn run(driver: Arc<Driver>, shutdown: CancellationToken) {
             if let Err(error) = driver.parts.store.sweep().await {
                 tracing::warn!(%error, "lines couldn't be looked through");
             }
+            match driver.parts.money.book_orphans().await {
+                Ok(0) => {}
+                Ok(runs) => tracing::info!(runs, "what runs had set aside is booked as spent"),
+                Err(error) => tracing::warn!(%error, "what runs had set aside isn't booked"),
+            }
         }
         let rest = if driver.is_ready() {
             driver.config.orphan_age

@@ -1,13 +1,14 @@
 //! What may pass, step by step: the call, the token, the headers, the body. It
 //! sends nothing.
 
+use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Uri};
 use sha2::{Digest as _, Sha256};
 
 use crate::beta::Words;
 use crate::refusal::Refusal;
-use crate::request;
+use crate::request::{self, Asked};
 use crate::run::Door;
 
 /// Request headers that are sent on as they are. The client's credentials are
@@ -15,6 +16,22 @@ use crate::run::Door;
 const HEADERS: &[&str] = &["accept", "anthropic-version", "user-agent"];
 
 const BETA: &str = "anthropic-beta";
+
+/// The provider's path and query of its token counting.
+pub(crate) const COUNT: &str = "/v1/messages/count_tokens?beta=true";
+
+/// A call that may pass.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Path and query.
+    pub(crate) target: &'static str,
+    /// Whether it only counts tokens, which costs nothing.
+    pub(crate) counts: bool,
+    /// Without the provider's credential.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) asked: Asked,
+}
 
 /// The provider's path and query for a call that may pass. Of the query only
 /// `beta=true` is kept.
@@ -26,9 +43,7 @@ pub(crate) fn route(method: &Method, uri: &Uri) -> Result<&'static str, Refusal>
         (&Method::POST, "/v1/messages", false) => Ok("/v1/messages"),
         (&Method::POST, "/v1/messages", true) => Ok("/v1/messages?beta=true"),
         (&Method::POST, "/v1/messages/count_tokens", false) => Ok("/v1/messages/count_tokens"),
-        (&Method::POST, "/v1/messages/count_tokens", true) => {
-            Ok("/v1/messages/count_tokens?beta=true")
-        }
+        (&Method::POST, "/v1/messages/count_tokens", true) => Ok(COUNT),
         (method, path, _) => Err(Refusal::not_found(method.as_str(), path)),
     }
 }
@@ -80,15 +95,16 @@ pub(crate) fn headers(door: &Door, given: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// Checks the body and answers with the model that it asks for.
-pub(crate) fn body(door: &Door, body: &[u8]) -> Result<String, Refusal> {
-    let model =
+/// Checks the body and answers with what it asks for.
+pub(crate) fn body(door: &Door, body: &[u8]) -> Result<Asked, Refusal> {
+    let asked =
         request::check(body).map_err(|reason| Refusal::invalid(format!("the body: {reason}")))?;
-    if door.models.contains(&model) {
-        return Ok(model);
+    if door.models.contains(&asked.model) {
+        return Ok(asked);
     }
     Err(Refusal::invalid(format!(
-        "model {model:?} is not one of this run's; those are: {}",
+        "model {:?} is not one of this run's; those are: {}",
+        asked.model,
         door.models.join(", ")
     )))
 }

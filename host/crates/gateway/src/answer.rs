@@ -10,14 +10,15 @@ use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use crate::admit;
+use crate::admit::{self, Call};
+use crate::afford::afford;
 use crate::refusal::Refusal;
 use crate::run::Door;
-use crate::usage::Meter;
+use crate::usage::{Bill, Meter};
 
 /// An answer's body: the provider's, as it comes, or our own.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -45,15 +46,31 @@ pub(crate) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Resp
 }
 
 async fn forward(door: &Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-    let admitted = admit(door, request).await;
-    let (path, headers, body, model) = admitted.inspect_err(|_| door.ledger.refused())?;
+    let paid = async {
+        let call = admit(door, request).await?;
+        let paid = afford(door, call).await?;
+        // Both took their time.
+        refuse_while_fenced(door)?;
+        Ok(paid)
+    };
+    let (call, bill) = paid
+        .await
+        .inspect_err(|_: &Refusal| door.ledger.refused())?;
     door.ledger.sent();
-    let response = send(door, path, headers, body)
+    let model = call.asked.model.clone();
+    let (response, bill) = send(door, call, bill)
         .await
         .inspect_err(|_| door.ledger.answered(false, None))?;
     let status = response.status();
     door.ledger
         .answered(status.is_success(), retry_after(response.headers()));
+    let bill = match status.is_success() {
+        true => bill,
+        false => {
+            bill.map(Bill::refused);
+            None
+        }
+    };
     if status.is_redirection() {
         tracing::warn!(
             status = status.as_u16(),
@@ -67,14 +84,11 @@ async fn forward(door: &Arc<Door>, request: Request<Incoming>) -> Result<Respons
             "the provider refused the host's key"
         );
     }
-    Ok(relay(door, response, model))
+    Ok(relay(door, response, model, bill))
 }
 
-async fn admit(
-    door: &Door,
-    request: Request<Incoming>,
-) -> Result<(&'static str, HeaderMap, Bytes, String), Refusal> {
-    let path = admit::route(request.method(), request.uri())?;
+async fn admit(door: &Door, request: Request<Incoming>) -> Result<Call, Refusal> {
+    let target = admit::route(request.method(), request.uri())?;
     admit::token(door, request.headers())?;
     refuse_while_fenced(door)?;
     let headers = admit::headers(door, request.headers());
@@ -82,10 +96,14 @@ async fn admit(
     let body = timeout(limits.body, read(request.into_body(), limits.request_bytes))
         .await
         .map_err(|_| Refusal::late_body())??;
-    let model = admit::body(door, &body)?;
-    // The body took its time.
-    refuse_while_fenced(door)?;
-    Ok((path, headers, body, model))
+    let asked = admit::body(door, &body)?;
+    Ok(Call {
+        target,
+        counts: target.contains("count_tokens"),
+        headers,
+        body,
+        asked,
+    })
 }
 
 fn refuse_while_fenced(door: &Door) -> Result<(), Refusal> {
@@ -118,10 +136,9 @@ async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, Refusal> 
 /// Sends to the provider, unless the fence goes up before its answer begins.
 async fn send(
     door: &Door,
-    path: &str,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<reqwest::Response, Refusal> {
+    call: Call,
+    bill: Option<Bill>,
+) -> Result<(reqwest::Response, Option<Bill>), Refusal> {
     let mut fence = door.fence.clone();
     let fenced = async {
         if fence.wait_for(|fenced| *fenced).await.is_err() {
@@ -131,7 +148,9 @@ async fn send(
     };
     let sent = timeout(
         door.shared.limits.answer,
-        door.shared.upstream.send(path, headers, body),
+        door.shared
+            .upstream
+            .send(call.target, call.headers, call.body),
     );
     let sent = tokio::select! {
         biased;
@@ -139,10 +158,13 @@ async fn send(
         sent = sent => sent,
     };
     match sent {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(response)) => Ok((response, bill)),
         Ok(Err(error)) => {
             let reason = chain(&error);
             tracing::warn!(reason, "the provider could not be reached");
+            if error.is_connect() {
+                bill.map(Bill::free);
+            }
             Err(Refusal::unreachable())
         }
         Err(_) => {
@@ -153,14 +175,19 @@ async fn send(
 }
 
 /// Hands the answer on, piece by piece as it comes.
-fn relay(door: &Door, response: reqwest::Response, model: String) -> Response<Body> {
+fn relay(
+    door: &Door,
+    response: reqwest::Response,
+    model: String,
+    bill: Option<Bill>,
+) -> Response<Body> {
     let status = response.status();
-    let headers = pass(response.headers());
+    let headers = pass(response.headers(), door.shared.limits.retry_after);
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let meter = Meter::new(Arc::clone(&door.ledger), model, content_type);
+    let meter = Meter::new(Arc::clone(&door.ledger), model, content_type, bill);
     let idle = door.shared.limits.idle;
     let pieces = stream::try_unfold((response, meter), move |(response, meter)| {
         next(response, meter, idle)
@@ -209,15 +236,21 @@ fn retry_after(given: &HeaderMap) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn pass(given: &HeaderMap) -> HeaderMap {
+/// The headers that the agent's client can use. A provider that wants to be left alone for longer
+/// than `patience` isn't waited for by a client in its container: the job waits, without one.
+fn pass(given: &HeaderMap, patience: Duration) -> HeaderMap {
     let passes = |name: &HeaderName| {
         HEADERS.contains(&name.as_str()) || name.as_str().starts_with(RATE_LIMITS)
     };
-    given
+    let mut passed: HeaderMap = given
         .iter()
         .filter(|(name, _)| passes(name))
         .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+        .collect();
+    if retry_after(given).is_some_and(|asked| asked > patience) {
+        passed.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    passed
 }
 
 /// The error and what caused it, in one line.

@@ -1,11 +1,15 @@
 //! The model gateway: each agent run gets a unix socket and a token, and through
 //! them the provider's `POST /v1/messages` and nothing else of it. The agent can
-//! send what it likes, so everything here is an allow-list. It doesn't hold
-//! anyone to a budget; it counts what passes, for those who do.
+//! send what it likes, so everything here is an allow-list. What passes is counted
+//! and priced, and nothing goes out that the run's budgets couldn't pay at its
+//! worst; who keeps those is another's matter ([`Accounts`]).
 //!
 //! ```no_run
-//! # async fn example(fence: tokio::sync::watch::Receiver<bool>) -> Result<(), gateway::Error> {
-//! use gateway::{Credential, Gateway, GatewayConfig, Limits, Provider, RunSpec};
+//! # async fn example(
+//! #     fence: tokio::sync::watch::Receiver<bool>,
+//! #     accounts: std::sync::Arc<dyn gateway::Accounts>,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! use gateway::{Credential, Gateway, GatewayConfig, Limits, Prices, Provider, RunSpec};
 //!
 //! let gateway = Gateway::new(GatewayConfig {
 //!     provider: Provider {
@@ -13,19 +17,21 @@
 //!         credential: Credential::ApiKey("…".into()),
 //!     },
 //!     small_models: Vec::new(),
+//!     prices: Prices::default(),
 //!     limits: Limits::default(),
 //! })?;
-//! let run = gateway
+//! let mut run = gateway
 //!     .open(RunSpec {
 //!         socket_path: "/run/gantry/j1/model.sock".into(),
 //!         token: "…".into(),
 //!         models: vec!["claude-opus-4-8".into()],
 //!         owner: None,
 //!         fence,
+//!         accounts,
 //!     })
 //!     .await?;
 //! // … the agent works …
-//! let usage = run.close().await;
+//! let usage = run.close().await?;
 //! # let _ = usage; Ok(())
 //! # }
 //! ```
@@ -33,19 +39,27 @@
 mod run;
 
 mod admit;
+mod afford;
 mod answer;
 mod beta;
 mod request;
 
+mod accounts;
+mod prices;
+mod purse;
+mod usage;
+mod worst;
+
 mod provider;
 mod refusal;
 mod socket;
-mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use accounts::{Accounts, AccountsError, Budget, Room, Spent, Turn, Turned};
+pub use prices::{Prices, PricesError};
 pub use provider::{Credential, Provider};
 pub use run::{Run, RunSpec};
 pub use socket::Owner;
@@ -59,6 +73,8 @@ pub struct GatewayConfig {
     /// Models that every run may use beside its own: what the agent's CLI takes
     /// for its small chores.
     pub small_models: Vec<String>,
+    /// What models cost.
+    pub prices: Prices,
     /// How much one run may hold at a time.
     pub limits: Limits,
 }
@@ -81,6 +97,11 @@ pub struct Limits {
     pub answer: Duration,
     /// Between two chunks of the provider's answer.
     pub idle: Duration,
+    /// From the request to count a prompt's tokens to its answer.
+    pub count: Duration,
+    /// How long an agent's client may be asked to leave the provider alone; beyond, it is told
+    /// not to try again.
+    pub retry_after: Duration,
 }
 
 impl Default for Limits {
@@ -93,6 +114,8 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             answer: Duration::from_secs(10 * 60),
             idle: Duration::from_secs(5 * 60),
+            count: Duration::from_secs(20),
+            retry_after: Duration::from_secs(60),
         }
     }
 }
@@ -107,6 +130,7 @@ pub struct Gateway {
 struct Shared {
     upstream: provider::Upstream,
     small_models: Vec<String>,
+    prices: Prices,
     limits: Limits,
 }
 
@@ -121,6 +145,7 @@ impl Gateway {
             shared: Arc::new(Shared {
                 upstream,
                 small_models: config.small_models,
+                prices: config.prices,
                 limits: config.limits,
             }),
         })

@@ -6,9 +6,20 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use pipeline::usd;
 use serde_json::json;
 
+use crate::accounts::Budget;
 use crate::answer::Body;
+
+/// Whose budget it is, what may be spent and what was, in dollars.
+fn shown(budget: &Budget) -> (&str, String, String) {
+    (
+        &budget.of,
+        usd(budget.limit_micro_usd),
+        usd(budget.spent_micro_usd),
+    )
+}
 
 /// An answer in place of the provider's.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,6 +87,32 @@ impl Refusal {
             "the host forwards nothing at the moment; ask again",
         );
         refusal.retry_after_seconds = Some(1);
+        refusal
+    }
+
+    /// For good: the CLI shows the words and doesn't try again.
+    pub(crate) fn over(budget: &Budget) -> Self {
+        let (of, limit, spent) = shown(budget);
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request_error",
+            format!(
+                "the budget of {of} is used up: {spent} of {limit} dollars are spent, and this request could cost more than what is left"
+            ),
+        )
+    }
+
+    /// For now.
+    pub(crate) fn busy(budget: &Budget) -> Self {
+        let (of, limit, spent) = shown(budget);
+        let mut refusal = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded_error",
+            format!(
+                "what is left of the budget of {of} ({spent} of {limit} dollars are spent) is set aside for other requests; ask again"
+            ),
+        );
+        refusal.retry_after_seconds = Some(5);
         refusal
     }
 

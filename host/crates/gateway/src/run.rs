@@ -16,6 +16,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::accounts::{Accounts, AccountsError};
+use crate::purse::Purse;
 use crate::socket::{self, Owner, SocketFile};
 use crate::usage::{Ledger, Usage};
 use crate::{Error, Shared, answer};
@@ -39,6 +41,8 @@ pub struct RunSpec {
     /// While this says `true`, nothing is sent to the provider. An answer that
     /// has begun goes on.
     pub fence: watch::Receiver<bool>,
+    /// Who keeps its budgets.
+    pub accounts: Arc<dyn Accounts>,
 }
 
 impl fmt::Debug for RunSpec {
@@ -57,6 +61,7 @@ impl fmt::Debug for RunSpec {
 pub struct Run {
     close: Option<oneshot::Sender<()>>,
     listening: JoinHandle<()>,
+    telling: JoinHandle<()>,
     door: Arc<Door>,
     _file: SocketFile,
 }
@@ -70,6 +75,7 @@ pub(crate) struct Door {
     pub(crate) models: Vec<String>,
     pub(crate) fence: watch::Receiver<bool>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) purse: Arc<Purse>,
     logged_words: Mutex<BTreeSet<String>>,
 }
 
@@ -81,6 +87,11 @@ impl Run {
         let (listener, file) = socket::bind(&spec.socket_path, spec.owner).await?;
         let mut models = spec.models;
         models.extend(shared.small_models.iter().cloned());
+        let purse = Purse::new(spec.accounts);
+        let telling = tokio::spawn({
+            let purse = Arc::clone(&purse);
+            async move { purse.tend().await }
+        });
         let door = Arc::new(Door {
             shared,
             socket_path: spec.socket_path,
@@ -88,6 +99,7 @@ impl Run {
             models,
             fence: spec.fence,
             ledger: Arc::default(),
+            purse,
             logged_words: Mutex::default(),
         });
         let (close, closed) = oneshot::channel();
@@ -95,6 +107,7 @@ impl Run {
         Ok(Self {
             close: Some(close),
             listening,
+            telling,
             door,
             _file: file,
         })
@@ -113,20 +126,26 @@ impl Run {
     }
 
     /// Ends the run's requests in the middle, and answers when nothing of it is
-    /// left: the usage is final.
-    pub async fn close(mut self) -> Usage {
+    /// left: the usage is final, and told to the accounts.
+    ///
+    /// # Errors
+    /// Where they can't be told: call it again, or leave it to whoever books for this run.
+    pub async fn close(&mut self) -> Result<Usage, AccountsError> {
         if let Some(close) = self.close.take() {
             // It isn't there any more where its task has died, which is as good.
             let _ = close.send(());
+            let _ = (&mut self.listening).await;
         }
-        let _ = (&mut self.listening).await;
-        self.usage()
+        self.telling.abort();
+        self.door.purse.close().await?;
+        Ok(self.usage())
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
         self.listening.abort();
+        self.telling.abort();
     }
 }
 

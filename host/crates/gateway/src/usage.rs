@@ -1,5 +1,5 @@
 //! Counts what passes: requests, refusals, and the tokens that the provider
-//! names in its answers, streamed or whole. It knows no prices.
+//! names in its answers, streamed or whole, and what they come to.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::accounts::{Budget, Spent};
+use crate::prices::Price;
+use crate::purse::Promise;
+
 /// A line of a stream, or an answer that isn't one, beyond which tokens aren't
 /// looked for. What passes isn't held back by it.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Tokens as the provider counts them. The four don't overlap.
+/// Tokens as the provider counts them. The five don't overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// Read by the model, and neither from nor into the cache.
@@ -21,8 +25,20 @@ pub struct Tokens {
     pub output: u64,
     /// Read from the cache.
     pub cache_read: u64,
-    /// Read, and written to the cache.
+    /// Read, and written to the cache for five minutes.
     pub cache_creation: u64,
+    /// Read, and written to the cache for an hour.
+    pub cache_creation_hour: u64,
+}
+
+impl Tokens {
+    /// All that was read.
+    pub(crate) fn prompt(&self) -> u64 {
+        self.input
+            .saturating_add(self.cache_read)
+            .saturating_add(self.cache_creation)
+            .saturating_add(self.cache_creation_hour)
+    }
 }
 
 impl AddAssign for Tokens {
@@ -31,6 +47,9 @@ impl AddAssign for Tokens {
         self.output = self.output.saturating_add(other.output);
         self.cache_read = self.cache_read.saturating_add(other.cache_read);
         self.cache_creation = self.cache_creation.saturating_add(other.cache_creation);
+        self.cache_creation_hour = self
+            .cache_creation_hour
+            .saturating_add(other.cache_creation_hour);
     }
 }
 
@@ -45,6 +64,8 @@ pub struct Usage {
     pub answered: u64,
     /// For how long the provider asked to be left alone, where its last answer did.
     pub retry_after: Option<Duration>,
+    /// The budget that the last request found used up, where it did.
+    pub over: Option<Budget>,
     /// By the model that was asked for.
     pub models: BTreeMap<String, Tokens>,
 }
@@ -79,7 +100,14 @@ impl Ledger {
     }
 
     pub(crate) fn sent(&self) {
-        self.lock().requests += 1;
+        let mut usage = self.lock();
+        usage.requests += 1;
+        usage.over = None;
+    }
+
+    /// A request wasn't sent, since this budget is used up.
+    pub(crate) fn over(&self, budget: Budget) {
+        self.lock().over = Some(budget);
     }
 
     /// The head of an answer came: `good`, or with the time that it asks for.
@@ -99,7 +127,7 @@ impl Ledger {
     }
 }
 
-/// Reads along with one answer.
+/// Reads along with one answer, and says at its end what it came to.
 #[derive(Debug)]
 pub(crate) struct Meter {
     ledger: Arc<Ledger>,
@@ -110,10 +138,93 @@ pub(crate) struct Meter {
     overlong: bool,
     /// What this answer has named so far: its numbers grow, they aren't added up.
     named: Tokens,
+    /// Whether its length has been named, at its end.
+    complete: bool,
+    bill: Option<Bill>,
+}
+
+/// Who pays for an answer, and by which price.
+#[derive(Debug)]
+pub(crate) struct Bill {
+    promise: Promise,
+    price: Price,
+    /// Tokens that the answer may have.
+    longest: u64,
+}
+
+impl Bill {
+    /// From now on the provider may be at work: where nobody says more, `worst` is spent.
+    pub(crate) fn new(mut promise: Promise, price: Price, longest: u64, worst: u64) -> Self {
+        promise.otherwise(Spent {
+            requests: 1,
+            micro_usd: worst,
+            assumed_micro_usd: worst,
+            tokens: Tokens::default(),
+        });
+        Self {
+            promise,
+            price,
+            longest,
+        }
+    }
+
+    /// Nothing was written, and nothing is asked for it.
+    pub(crate) fn free(self) {
+        self.promise.settle(Spent::default());
+    }
+
+    /// The provider turned it away, and asks nothing for it.
+    pub(crate) fn refused(self) {
+        self.promise.settle(Spent {
+            requests: 1,
+            ..Spent::default()
+        });
+    }
+
+    /// The answer is complete.
+    fn complete(self, named: Tokens) {
+        let spent = self.spent(named, self.price.cost(&named));
+        if let Some(amount) = self.promise.amount()
+            && amount < spent.micro_usd
+        {
+            tracing::warn!(
+                set_aside_micro_usd = amount,
+                spent_micro_usd = spent.micro_usd,
+                "a request cost more than its worst case"
+            );
+        }
+        self.promise.settle(spent);
+    }
+
+    /// The answer broke off. What was read for it is known; how much was written isn't.
+    fn broken_off(self, named: Tokens) {
+        if named.prompt() == 0 {
+            return;
+        }
+        let longest = Tokens {
+            output: self.longest.max(named.output),
+            ..named
+        };
+        let spent = self.spent(named, self.price.cost(&longest));
+        self.promise.settle(spent);
+    }
+
+    fn spent(&self, named: Tokens, micro_usd: u64) -> Spent {
+        Spent {
+            requests: 1,
+            micro_usd,
+            assumed_micro_usd: match self.price.known {
+                true => micro_usd - self.price.cost(&named).min(micro_usd),
+                false => micro_usd,
+            },
+            tokens: named,
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct Named {
+    r#type: Option<String>,
     usage: Option<NamedTokens>,
     message: Option<NamedMessage>,
 }
@@ -129,10 +240,23 @@ struct NamedTokens {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<NamedCreation>,
+}
+
+/// Parts of `cache_creation_input_tokens`.
+#[derive(Deserialize)]
+struct NamedCreation {
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 impl Meter {
-    pub(crate) fn new(ledger: Arc<Ledger>, model: String, content_type: &str) -> Self {
+    /// Of an answer to a request for this model.
+    pub(crate) fn new(
+        ledger: Arc<Ledger>,
+        model: String,
+        content_type: &str,
+        bill: Option<Bill>,
+    ) -> Self {
         Self {
             ledger,
             model,
@@ -140,6 +264,8 @@ impl Meter {
             kept: Vec::new(),
             overlong: false,
             named: Tokens::default(),
+            complete: false,
+            bill,
         }
     }
 
@@ -168,6 +294,11 @@ impl Meter {
             let whole = std::mem::take(&mut self.kept);
             self.read(&whole);
         }
+        if self.complete
+            && let Some(bill) = self.bill.take()
+        {
+            bill.complete(self.named);
+        }
     }
 
     fn keep(&mut self, piece: &[u8]) {
@@ -188,9 +319,12 @@ impl Meter {
         let Ok(named) = serde_json::from_slice::<Named>(json) else {
             return;
         };
-        if let Some(tokens) = named.usage.or(named.message.and_then(|m| m.usage)) {
-            self.grow(&tokens);
-        }
+        let Some(tokens) = named.usage.or(named.message.and_then(|m| m.usage)) else {
+            return;
+        };
+        let last = matches!(named.r#type.as_deref(), Some("message_delta" | "message"));
+        self.complete |= last && tokens.output_tokens.is_some();
+        self.grow(&tokens);
     }
 
     fn grow(&mut self, tokens: &NamedTokens) {
@@ -199,16 +333,31 @@ impl Meter {
             *named = named.saturating_add(more);
             more
         };
+        let hour = tokens
+            .cache_creation
+            .as_ref()
+            .and_then(|parts| parts.ephemeral_1h_input_tokens);
+        // Only the beginning of an answer says for how long.
+        let so_long = hour.unwrap_or(0).max(self.named.cache_creation_hour);
+        let minutes = tokens
+            .cache_creation_input_tokens
+            .map(|all| all.saturating_sub(so_long));
         let more = Tokens {
             input: grown(&mut self.named.input, tokens.input_tokens),
             output: grown(&mut self.named.output, tokens.output_tokens),
             cache_read: grown(&mut self.named.cache_read, tokens.cache_read_input_tokens),
-            cache_creation: grown(
-                &mut self.named.cache_creation,
-                tokens.cache_creation_input_tokens,
-            ),
+            cache_creation: grown(&mut self.named.cache_creation, minutes),
+            cache_creation_hour: grown(&mut self.named.cache_creation_hour, hour),
         };
         self.ledger.add(&self.model, more);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(bill) = self.bill.take() {
+            bill.broken_off(self.named);
+        }
     }
 }
 
@@ -224,7 +373,7 @@ mod tests {
 
     fn metered(content_type: &str, pieces: &[&[u8]]) -> Tokens {
         let ledger = Arc::<Ledger>::default();
-        let mut meter = Meter::new(Arc::clone(&ledger), "m".into(), content_type);
+        let mut meter = Meter::new(Arc::clone(&ledger), "m".into(), content_type, None);
         for piece in pieces {
             meter.take(piece);
         }
@@ -239,6 +388,7 @@ mod tests {
             output: 7,
             cache_read: 3,
             cache_creation: 4,
+            cache_creation_hour: 0,
         };
         let bytes = STREAM.as_bytes();
         for cut in 0..bytes.len() {

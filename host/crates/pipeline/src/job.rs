@@ -156,6 +156,8 @@ pub enum WaitReason {
     Engine,
     /// The run was cut off.
     Interrupted,
+    /// A budget is used up.
+    Budget,
     /// Its group has as many jobs under way as it may.
     Group,
     /// Its group has started as many jobs lately as it may.

@@ -11,7 +11,9 @@ mod names;
 mod back_off;
 mod blame;
 mod breaker;
+mod budget;
 mod limits;
+mod money;
 mod plugin;
 mod retention;
 mod spec;
@@ -33,6 +35,7 @@ pub use back_off::{BackOff, BackOffs, Pauses};
 pub use blame::{Accused, BlameRule, PluginFault, blame};
 pub use boundary::{Boundaries, Boundary};
 pub use breaker::{Breaker, BreakerGate, BreakerRule};
+pub use budget::{BudgetKind, BudgetWait};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
@@ -41,6 +44,7 @@ pub use job::{
     WaitReason,
 };
 pub use limits::Limits;
+pub use money::{NoAmount, micro_usd, usd};
 pub use names::{NameError, check_group, check_job_name, check_params, is_slug, slug_from};
 pub use outcome::{
     Decision, FileEntry, Outcome, PlannedTask, Publication, SitePlan, StagedFile, StepError,

@@ -1,7 +1,7 @@
 //! What plugins and agents answer, in the host's own types. Bytes stop here: what a guest's
 //! interface calls it is known to `plugin-runtime` alone.
 
-use crate::{Digest, Failure, Permissions, PhaseSpec};
+use crate::{BudgetKind, Digest, Failure, Permissions, PhaseSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -114,6 +114,9 @@ pub struct Outcome {
     /// Where the provider turned it away: for how long it asked to be left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Where it ended since no more could be spent: the budget that is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<BudgetKind>,
 }
 
 /// What `validate` decides.

@@ -88,6 +88,7 @@ mod tests {
             duration_ms: 5,
             usage: Usage::default(),
             retry_after_ms: None,
+            over: None,
         });
         go(job, input).next
     }

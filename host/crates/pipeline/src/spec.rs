@@ -2,7 +2,7 @@
 
 mod limits;
 
-use crate::is_slug;
+use crate::{BudgetWait, is_slug, micro_usd};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -28,6 +28,9 @@ pub struct PipelineSpec {
     /// What one job may cost, in dollars, as a decimal string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<String>,
+    /// For what a job waits that has met its group's or the day's budget.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub budget_wait: BudgetWait,
     /// Whether calls of its plugins are recorded, so that new versions can be tried on them.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub record: bool,
@@ -181,6 +184,7 @@ impl PipelineSpec {
                 "must be at least 1; leave it out for no limit",
             );
         }
+        amount(self.budget_usd.as_deref(), "budget_usd".to_owned())?;
         let mut seen = BTreeSet::new();
         for phase in &self.phases {
             let at = |key: &str| format!("phase `{}`: {key}", phase.id);
@@ -188,6 +192,7 @@ impl PipelineSpec {
                 return wrong(at("id"), &format!("must be {name}"));
             }
             json_only(&phase.settings, &at("settings"))?;
+            amount(phase.budget_usd.as_deref(), at("budget_usd"))?;
             if !seen.insert(&phase.id) {
                 return wrong(at("id"), "is there twice");
             }
@@ -221,8 +226,23 @@ impl PipelineSpec {
     }
 }
 
+/// Whether a budget is an amount of money, and not nothing: an agent can do nothing for it.
+fn amount(usd: Option<&str>, at: String) -> Result<(), SpecError> {
+    let Some(text) = usd else { return Ok(()) };
+    let what = match micro_usd(text) {
+        Ok(0) => "must be more than 0; leave it out for no budget".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    Err(SpecError::Value { at, what })
+}
+
 fn yes() -> bool {
     true
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]

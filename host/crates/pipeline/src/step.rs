@@ -73,6 +73,8 @@ pub enum Input {
     GivenBack,
     /// A person asked for its end.
     Cancel,
+    /// A person wants it to go on now, whatever it waits for.
+    Resume,
     /// A person wants it to go on from where it failed.
     Retry {
         /// What the next attempt is told.
@@ -169,6 +171,7 @@ pub fn step(
         } => turn.held_back(reason, &message, pause),
         Input::GivenBack => turn.given_back(),
         Input::Cancel => turn.cancel(),
+        Input::Resume => turn.resume(),
         Input::Retry { feedback, params } => turn.retry(feedback, params),
         Input::Feedback { text } => turn.feedback(text),
     }
@@ -380,13 +383,20 @@ impl Turn<'_> {
         self.wait(reason, cut(message, self.limits), until)
     }
 
-    fn wait(&mut self, reason: WaitReason, message: String, until: Timestamp) -> Option<()> {
+    /// Without `until`, for a person.
+    fn wait(
+        &mut self,
+        reason: WaitReason,
+        message: String,
+        until: impl Into<Option<Timestamp>>,
+    ) -> Option<()> {
+        let until = until.into();
         let told = object(json!({ "reason": reason, "message": message, "until": until }));
         self.job.status = Status::Waiting;
         self.job.wait = Some(Wait {
             reason,
             message,
-            until: Some(until),
+            until,
         });
         self.tell(EventKind::JobWaiting, told);
         Some(())

@@ -52,6 +52,8 @@ pub enum InputName {
     GivenBack,
     /// [`Input::Cancel`].
     Cancel,
+    /// [`Input::Resume`].
+    Resume,
     /// [`Input::Retry`].
     Retry,
     /// [`Input::Feedback`].
@@ -92,7 +94,7 @@ impl StateName {
 
 impl InputName {
     /// Every input.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Claimed,
         Self::Prompted,
         Self::AgentEnded,
@@ -103,6 +105,7 @@ impl InputName {
         Self::HeldBack,
         Self::GivenBack,
         Self::Cancel,
+        Self::Resume,
         Self::Retry,
         Self::Feedback,
     ];
@@ -120,6 +123,7 @@ impl InputName {
             Input::HeldBack { .. } => Self::HeldBack,
             Input::GivenBack => Self::GivenBack,
             Input::Cancel => Self::Cancel,
+            Input::Resume => Self::Resume,
             Input::Retry { .. } => Self::Retry,
             Input::Feedback { .. } => Self::Feedback,
         }
@@ -145,6 +149,7 @@ impl fmt::Display for InputName {
             Self::HeldBack => "held back",
             Self::GivenBack => "given back",
             Self::Cancel => "cancel",
+            Self::Resume => "resume",
             Self::Retry => "retry",
             Self::Feedback => "feedback",
         })
@@ -159,6 +164,7 @@ use StateName as S;
 pub const TRANSITIONS: &[(StateName, InputName, &[StateName])] = &[
     (S::Queued, I::Cancel, &[S::Cancelled]),
     (S::Waiting, I::Cancel, &[S::Cancelled]),
+    (S::Waiting, I::Resume, &[S::Queued]),
     (S::Claimed, I::Claimed, &[S::Prompting, S::Failed]),
     (S::Claimed, I::Cancel, &[S::Cancelled]),
     (S::Claimed, I::GivenBack, &[S::Queued]),

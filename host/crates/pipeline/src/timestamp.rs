@@ -6,6 +6,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
 /// Milliseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
@@ -40,6 +43,11 @@ impl Timestamp {
     /// From `earlier` to this moment, zero where `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The beginning of the next day, in UTC.
+    pub const fn next_day(self) -> Self {
+        Self((self.0.div_euclid(DAY_MS) + 1).saturating_mul(DAY_MS))
     }
 
     /// From RFC 3339, `None` where the text isn't that.

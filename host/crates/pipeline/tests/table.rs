@@ -109,6 +109,7 @@ fn ended(failure: Option<FailureKind>) -> Input {
             ..Usage::default()
         },
         retry_after_ms: None,
+        over: None,
     })
 }
 
@@ -186,6 +187,7 @@ fn inputs() -> Vec<Input> {
         },
         Input::GivenBack,
         Input::Cancel,
+        Input::Resume,
         Input::retry(),
         Input::Feedback {
             text: "bluer".into(),
@@ -292,6 +294,68 @@ fn every_state_and_every_input_do_what_the_table_says() {
             );
         }
     }
+}
+
+/// A run of the agent that ended since this budget was used up.
+fn out_of(kind: BudgetKind) -> Input {
+    let Input::AgentEnded(outcome) = ended(Some(FailureKind::Budget)) else {
+        panic!("it is one")
+    };
+    Input::AgentEnded(Outcome {
+        over: Some(kind),
+        ..outcome
+    })
+}
+
+#[test]
+fn a_job_that_meets_a_budget_waits_as_it_is() {
+    let idea = go(&taken(submitted()), Input::Claimed { rescued: false });
+    let working = go(&idea, prompted(&["one"]));
+    let waits = |input, wait| {
+        let mut job = working.clone();
+        job.spec.budget_wait = wait;
+        step(&job, input, &limits(), at(90_000_000)).unwrap().next
+    };
+    let day = Some(at(2 * 86_400_000));
+    for (kind, wait, until) in [
+        (BudgetKind::Phase, BudgetWait::Day, None),
+        (BudgetKind::Job, BudgetWait::Day, None),
+        (BudgetKind::Group, BudgetWait::Day, day),
+        (BudgetKind::Day, BudgetWait::Day, day),
+        (BudgetKind::Day, BudgetWait::Person, None),
+    ] {
+        let job = waits(out_of(kind), wait);
+        assert_eq!(job.status, Status::Waiting, "{kind}");
+        let waited = job.wait.clone().unwrap();
+        assert_eq!(
+            (waited.reason, waited.until),
+            (WaitReason::Budget, until),
+            "{kind}"
+        );
+        assert_eq!(
+            job.usage().output_tokens,
+            7,
+            "what was spent stays on the bill"
+        );
+        // Once it may go on, the same attempt does, with the next run of the same session.
+        let job = step(&job, Input::Resume, &limits(), at(0)).unwrap().next;
+        let mut job = Job {
+            status: Status::Running,
+            ..job
+        };
+        job = step(&job, Input::Claimed { rescued: false }, &limits(), at(0))
+            .unwrap()
+            .next;
+        let key = job.run_key().unwrap();
+        assert_eq!(
+            (key.attempt, key.run),
+            (1, working.run_key().unwrap().run + 1)
+        );
+        assert!(job.session().unwrap().resume);
+    }
+    // Without a budget of ours there is nothing to wait for: the agent's own is used up.
+    let job = waits(ended(Some(FailureKind::Budget)), BudgetWait::Day);
+    assert_eq!(job.status, Status::Failed);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Jobs, events, logs, sites and plugins' health, in PostgreSQL or in SQLite.
 //!
 //! [`DriverStore`] is what a driver needs, [`ApiStore`] what the API needs, [`AccessStore`] who may
-//! call it, [`PluginStore`] what both remember of plugins; [`Postgres`] and [`Sqlite`] are all of them. What each call means, races
-//! included, is said once: by the conformance suite in `tests/`. Nothing here decides what follows
+//! call it, [`PluginStore`] what both remember of plugins, [`MoneyStore`] what is spent;
+//! [`Postgres`] and [`Sqlite`] are all of them. What each call means, races included, is said once: by the conformance suite in `tests/`. Nothing here decides what follows
 //! from an input: that is `pipeline::step`.
 
 #[macro_use]
@@ -15,6 +15,7 @@ mod error;
 mod gates;
 mod lane;
 mod model;
+mod money;
 mod plugins;
 mod retention;
 mod wake;
@@ -40,6 +41,10 @@ pub use model::{
     Acted, Appended, Ask, Beat, Begin, Change, Claimed, Clock, Committed, Deleted, Filter, Hold,
     HostReport, HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, Piece,
     PipelineEntry, Position, Site, Submitted, TakeOver, Unique,
+};
+pub use money::{
+    AccountState, Booked, Booking, BudgetOf, BudgetState, DayMoney, JobMoney, MoneyStore, Payer,
+    Spending,
 };
 pub use plugins::{Faulted, PluginStore, RolledBack};
 pub use postgres::Postgres;

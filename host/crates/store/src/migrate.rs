@@ -5,81 +5,42 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 type Entry = (i64, &'static str, &'static str);
 
-const POSTGRES: &[Entry] = &[
-    (
-        1,
-        "start",
-        include_str!("../../../../migrations/postgres/0001_start.sql"),
-    ),
-    (
-        2,
-        "outputs",
-        include_str!("../../../../migrations/postgres/0002_outputs.sql"),
-    ),
-    (
-        3,
-        "plugins",
-        include_str!("../../../../migrations/postgres/0003_plugins.sql"),
-    ),
-    (
-        4,
-        "lines",
-        include_str!("../../../../migrations/postgres/0004_lines.sql"),
-    ),
-    (
-        5,
-        "care",
-        include_str!("../../../../migrations/postgres/0005_care.sql"),
-    ),
-    (
-        6,
-        "tokens",
-        include_str!("../../../../migrations/postgres/0006_tokens.sql"),
-    ),
-    (
-        7,
-        "numbers",
-        include_str!("../../../../migrations/postgres/0007_numbers.sql"),
-    ),
-];
+/// The versions of one database, each from the file of its number and name.
+macro_rules! entries {
+    ($database:literal: $($version:literal $number:literal $name:literal),+ $(,)?) => {
+        &[$((
+            $version,
+            $name,
+            include_str!(concat!(
+                "../../../../migrations/", $database, "/", $number, "_", $name, ".sql"
+            )),
+        )),+]
+    };
+}
 
-const SQLITE: &[Entry] = &[
-    (
-        1,
-        "start",
-        include_str!("../../../../migrations/sqlite/0001_start.sql"),
-    ),
-    (
-        2,
-        "outputs",
-        include_str!("../../../../migrations/sqlite/0002_outputs.sql"),
-    ),
-    (
-        3,
-        "plugins",
-        include_str!("../../../../migrations/sqlite/0003_plugins.sql"),
-    ),
-    (
-        4,
-        "lines",
-        include_str!("../../../../migrations/sqlite/0004_lines.sql"),
-    ),
-    (
-        5,
-        "care",
-        include_str!("../../../../migrations/sqlite/0005_care.sql"),
-    ),
-    (
-        6,
-        "tokens",
-        include_str!("../../../../migrations/sqlite/0006_tokens.sql"),
-    ),
-    (
-        7,
-        "numbers",
-        include_str!("../../../../migrations/sqlite/0007_numbers.sql"),
-    ),
-];
+const POSTGRES: &[Entry] = entries!("postgres":
+    1 "0001" "start",
+    2 "0002" "outputs",
+    3 "0003" "plugins",
+    4 "0004" "lines",
+    5 "0005" "care",
+    6 "0006" "tokens",
+    7 "0007" "numbers",
+    8 "0008" "vacuum",
+    9 "0009" "money",
+);
+
+const SQLITE: &[Entry] = entries!("sqlite":
+    1 "0001" "start",
+    2 "0002" "outputs",
+    3 "0003" "plugins",
+    4 "0004" "lines",
+    5 "0005" "care",
+    6 "0006" "tokens",
+    7 "0007" "numbers",
+    8 "0008" "vacuum",
+    9 "0009" "money",
+);
 
 pub(crate) fn postgres() -> Migrator {
     migrator(POSTGRES)

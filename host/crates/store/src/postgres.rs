@@ -102,6 +102,8 @@ mod claim;
 mod commit;
 #[path = "sql/lines.rs"]
 mod lines;
+#[path = "sql/money.rs"]
+mod money;
 #[path = "sql/plugins.rs"]
 mod plugins;
 #[path = "sql/read.rs"]

@@ -93,6 +93,8 @@ impl JobRow {
         job.sites.retain(|site| live.contains(&site.slug));
         match (&mut job.wait, self.wait_until) {
             (Some(wait), Some(until)) => wait.until = Some(Timestamp::from_millis(until)),
+            // Whoever waits for a person has no time to wait for.
+            (Some(wait), None) if wait.reason == WaitReason::Budget => {}
             (wait, None) => *wait = None,
             (None, Some(_)) => {}
         }
@@ -296,10 +298,12 @@ pub(crate) fn pattern(q: &str) -> String {
 
 /// Until when a job waits: a moment, or ms from the database's now.
 ///
-/// `run_at` is a moment. A pause was reckoned from a host's `now`; only its length counts.
+/// `run_at` is a moment, and so is a new day. A pause was reckoned from a host's `now`; only its length counts.
 pub(crate) fn wait(job: &Job, now: Timestamp) -> (Option<i64>, Option<i64>) {
     match (&job.wait, job.status) {
-        (Some(wait), Status::Waiting) if wait.reason == WaitReason::RunAt => {
+        (Some(wait), Status::Waiting)
+            if matches!(wait.reason, WaitReason::RunAt | WaitReason::Budget) =>
+        {
             (wait.until.map(Timestamp::as_millis), None)
         }
         (Some(wait), Status::Waiting) => (None, wait.until.map(|until| millis(until.since(now)))),

@@ -95,6 +95,8 @@ mod claim;
 mod commit;
 #[path = "sql/lines.rs"]
 mod lines;
+#[path = "sql/money.rs"]
+mod money;
 #[path = "sql/plugins.rs"]
 mod plugins;
 #[path = "sql/read.rs"]
@@ -147,6 +149,13 @@ impl Sqlite {
     pub async fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
         let place = format!("SQLite at {}", path.display());
         let sql = |error: sqlx::Error| Fault::from(error).at(&place);
+        // SQLite's own words for it name neither the folder nor the mend.
+        if let Some(folder) = missing_folder(path) {
+            return Err(StoreError::Refused {
+                what: format!("there is no folder {}: make it first", folder.display()),
+                place,
+            });
+        }
         // FULL, not NORMAL: with NORMAL a power cut takes back the last commits, and an agent's
         // run that had ended would be run again.
         let to = SqliteConnectOptions::new()
@@ -183,6 +192,12 @@ impl Sqlite {
             bell: Bell::new(),
         }))
     }
+}
+
+/// The folder that the file would lie in, where there is none.
+fn missing_folder(path: &Path) -> Option<&Path> {
+    let folder = path.parent()?;
+    (!folder.as_os_str().is_empty() && !folder.is_dir()).then_some(folder)
 }
 
 impl Store {

@@ -21,6 +21,8 @@ mod events;
 mod lines;
 #[path = "conformance/model.rs"]
 mod model;
+#[path = "conformance/money.rs"]
+mod money;
 #[path = "conformance/outputs.rs"]
 mod outputs;
 #[path = "conformance/people.rs"]
@@ -135,6 +137,15 @@ both! {
         unique_at_once_takes_in_one;
     model:
         random_sequences_do_what_the_model_says;
+    money:
+        what_is_spent_adds_up_by_run_phase_job_group_and_day
+        every_budget_has_room_or_nothing_is_set_aside
+        a_turn_that_is_told_twice_is_done_once
+        each_day_has_its_own_money
+        what_a_dead_holder_set_aside_is_booked_in_full
+        what_nobody_holds_any_more_is_booked_in_full
+        a_person_can_give_more_or_less
+        many_at_once_never_set_aside_more_than_there_is;
     outputs:
         a_piece_is_told_once
         a_piece_under_an_old_lease_changes_nothing
@@ -219,6 +230,8 @@ async fn a_folder_that_isnt_there_is_named() {
     let error = store::Sqlite::open(&path, store::Options::default())
         .await
         .unwrap_err();
-    assert_eq!(error.code(), "store-away");
-    assert!(error.to_string().contains("missing/gantry.db"), "{error}");
+    assert_eq!(error.code(), "store-refused");
+    let said = error.to_string();
+    assert!(said.contains("missing/gantry.db"), "{said}");
+    assert!(said.contains("make it first"), "{said}");
 }

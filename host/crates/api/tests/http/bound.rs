@@ -63,6 +63,10 @@ async fn a_bound_token_meets_no_job_of_another_group() {
         if !route.path.starts_with("/api/jobs/{id}") {
             continue;
         }
+        if route.need == Need::Admin {
+            // Its own test says who may.
+            continue;
+        }
         let body = body_of(&route.method, route.path);
         let what = format!("{} {}", route.method, route.path);
         let path = path_of(route.path, NO_JOB);
@@ -76,7 +80,7 @@ async fn a_bound_token_meets_no_job_of_another_group() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 9, "routes of one job");
+    assert_eq!(tried, 10, "routes of one job");
     for id in others {
         let job = host.store.job(id).await.unwrap().unwrap();
         assert_eq!(job.status.word(), "queued");
@@ -127,6 +131,8 @@ const ELSEWHERE: &[(&str, &str, u16)] = &[
     ("POST", "/api/resume", 403),
     ("GET", "/api/gates", 200),
     ("PUT", "/api/groups/{name}", 403),
+    ("GET", "/api/budgets", 403),
+    ("PUT", "/api/budgets/day", 403),
     ("GET", "/api/stats", 200),
     ("GET", "/api/tokens", 403),
     ("POST", "/api/tokens", 403),

@@ -13,6 +13,7 @@ use pipeline::{
     PluginPin, Publication, SitePlan, Timestamp, step,
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -159,6 +160,7 @@ impl Host {
             port: address.port(),
             domain: None,
             limits: Limits::default(),
+            budgets: BTreeMap::new(),
             body_bytes: ApiConfig::BODY_BYTES,
             version: "1.2.3",
             ready: Arc::new(|| Ok(())),
@@ -167,15 +169,15 @@ impl Host {
         };
         set(&mut config);
         let files = Arc::new(Folder(folder.clone()));
-        let api = Api::new(
-            config,
-            store.clone(),
-            store.clone(),
-            store.clone(),
-            files.clone(),
-            files,
-            &ASSETS,
-        );
+        let parts = api::Parts {
+            store: store.clone(),
+            access: store.clone(),
+            money: store.clone(),
+            plugins: store.clone(),
+            files: files.clone(),
+            sites: files,
+        };
+        let api = Api::new(config, parts, &ASSETS);
         let stop = CancellationToken::new();
         let running = tokio::spawn(api.run(listener, stop.clone(), stop.clone()));
         let port = address.port();

@@ -4,15 +4,20 @@
 use super::Under;
 use crate::ending::failure;
 use crate::hold::{Done, Holder};
-use crate::output::{From, Told, cut};
+use crate::output::{From, Output, Told, cut};
 use crate::run_folder::RunFolder;
 use crate::steps::blocking;
-use pipeline::{Digest, Failure, FailureKind, Input, Level, Outcome, PlannedTask, RunKey, Usage};
-use runner::Ended;
+use gateway::AccountsError;
+use pipeline::{
+    Digest, Failure, FailureKind, Input, Level, Outcome, PlannedTask, RunKey, Usage, usd,
+};
+use runner::{Ended, RunnerError};
 use serde_json::Value;
 use store::{Appended, Piece};
 use workspace::{Folder, RelativePath};
 
+/// How often an engine that is away is asked for an agent's last words.
+const ASKED_FOR_WORDS: u32 = 20;
 /// Bytes of an agent's standard error that are logged where it failed.
 const PRINTED: usize = 4 << 10;
 
@@ -27,31 +32,25 @@ impl Holder<'_> {
             folder,
             ..
         } = under;
-        let mut usage = Usage::default();
-        let mut retry_after_ms = None;
-        let mut answered = false;
-        if let Some(gate) = gate {
-            let passed = gate.close().await;
-            retry_after_ms = passed
-                .retry_after
-                .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
-            answered = passed.answered > 0;
-            let tokens = passed.tokens();
-            usage.input_tokens = tokens.input;
-            usage.output_tokens = tokens.output;
-            usage.cache_read_tokens = tokens.cache_read;
-            usage.cache_write_tokens = tokens.cache_creation;
-        }
         let output = listener.into_output();
-        usage.cost_micro_usd = output
-            .result
-            .as_ref()
-            .map_or(0, |result| result.cost_micro_usd);
-        let printed = self.printed(&key).await;
+        let (passed, usage) = match gate {
+            Some(gate) => self.bill(&key, gate).await?,
+            // Nothing but the agent's own word for it.
+            None => (gateway::Usage::default(), said(&output)),
+        };
+        let retry_after_ms = passed
+            .retry_after
+            .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
+        let answered = passed.answered > 0;
+        let printed = self.printed(&key).await?;
         let reason = reason(&folder)
             .await
             .or_else(|| printed.lines().last().map(str::to_owned));
-        let failure = failure(ended, &output, reason.as_deref());
+        let mut failure = failure(ended, &output, reason.as_deref());
+        let over = passed.over.filter(|_| failure.is_some());
+        if let Some(over) = &over {
+            failure = Some(Failure::new(FailureKind::Budget, used_up_words(over)));
+        }
         if failure.is_some() {
             self.log_printed(&key, &printed).await?;
         }
@@ -70,6 +69,7 @@ impl Holder<'_> {
             duration_ms: duration_ms(ended),
             usage,
             retry_after_ms,
+            over: over.map(|over| over.kind),
         };
         self.tell_breaker(key.job, &outcome, answered).await;
         let input = Box::new(Input::AgentEnded(outcome));
@@ -78,6 +78,32 @@ impl Holder<'_> {
             input,
             ended: Some(key),
         })
+    }
+
+    /// Closes the run's way to the model, and what all of the run came to, other holders' share
+    /// included. None where this holder can't.
+    async fn bill(&self, key: &RunKey, mut gate: gateway::Run) -> Option<(gateway::Usage, Usage)> {
+        let money = &self.driver.parts.money;
+        let passed = loop {
+            match gate.close().await {
+                Ok(passed) => break passed,
+                Err(AccountsError::Lost) => return None,
+                Err(AccountsError::Away(error)) => {
+                    tracing::warn!(job.id = %key.job, error, "what a run spent can't be booked");
+                    self.pause().await?;
+                }
+            }
+        };
+        loop {
+            let name = key.name(&self.driver.config.installation);
+            match money.spent_by(&name).await {
+                Ok(spent) => return Some((passed, spent.usage)),
+                Err(error) => {
+                    tracing::warn!(job.id = %key.job, %error, "what a run spent can't be read");
+                    self.pause().await?;
+                }
+            }
+        }
     }
 
     /// Of the files that the task expected, those that aren't there.
@@ -95,18 +121,24 @@ impl Holder<'_> {
         looked.await.unwrap_or_else(|_| task.expects.clone())
     }
 
-    /// The end of what the agent wrote for people.
-    async fn printed(&self, key: &RunKey) -> String {
+    /// The end of what the agent wrote for people. None where this holder can't wait for it: an
+    /// engine that restarts has it in a moment, and it may be all that says what went wrong.
+    async fn printed(&self, key: &RunKey) -> Option<String> {
         let name = key.name(&self.driver.config.installation);
-        self.driver
-            .parts
-            .runner
-            .tail(&name, PRINTED)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::debug!(run.name = name, %error, "no standard error to read");
-                String::new()
-            })
+        for _ in 0..ASKED_FOR_WORDS {
+            match self.driver.parts.runner.tail(&name, PRINTED).await {
+                Ok(printed) => return Some(printed),
+                Err(error @ RunnerError::Engine { .. }) => {
+                    tracing::debug!(run.name = name, %error, "no standard error to read yet");
+                    self.pause().await?;
+                }
+                Err(error) => {
+                    tracing::debug!(run.name = name, %error, "no standard error to read");
+                    break;
+                }
+            }
+        }
+        Some(String::new())
     }
 
     /// Tells an agent's last words, once as its output is. None where this holder can't.
@@ -155,11 +187,36 @@ pub(super) fn used_up(key: &RunKey, kind: FailureKind, message: String) -> Done 
         duration_ms: 0,
         usage: Usage::default(),
         retry_after_ms: None,
+        over: None,
     };
     Done {
         ended: Some(key.clone()),
         ..Done::of(Input::AgentEnded(outcome))
     }
+}
+
+/// What an agent says that it used, which no gateway has seen.
+fn said(output: &Output) -> Usage {
+    let cost_micro_usd = output.result.as_ref().map(|result| result.cost_micro_usd);
+    Usage {
+        cost_micro_usd: cost_micro_usd.unwrap_or(0),
+        ..Usage::default()
+    }
+}
+
+/// What a person is told of a job that waits for money.
+fn used_up_words(over: &gateway::Budget) -> String {
+    let gateway::Budget {
+        of,
+        limit_micro_usd,
+        spent_micro_usd,
+        ..
+    } = over;
+    format!(
+        "the budget of {of} is used up: {} of {} dollars are spent, and the next request could cost more than what is left; give it more to go on",
+        usd(*spent_micro_usd),
+        usd(*limit_micro_usd)
+    )
 }
 
 /// What the entrypoint gave as the reason of a failure; the agent could have written it.

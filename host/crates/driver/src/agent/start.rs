@@ -1,6 +1,7 @@
 //! Starting a run: what it is given, laid ready before; or adopting what stands under its name.
 //! What an agent may do is the runner's matter.
 
+use super::accounts::RunAccounts;
 use super::{Under, outcome};
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
@@ -15,6 +16,7 @@ use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Beyond the agent's own time limit, before the runner steps in.
@@ -34,7 +36,7 @@ impl Holder<'_> {
         self.still_holds()?;
         self.lay_ready(&folder, key, &task).await?;
         self.driver.at(Boundary::FolderReady);
-        let gate = self.open_gate(&folder, spec).await?;
+        let gate = self.open_gate(job, key, &folder, spec).await?;
         let mut run_spec = self.run_spec(job, key, spec, &task, &folder);
         add_session(&mut run_spec, session);
         if gate.is_some() {
@@ -140,12 +142,21 @@ impl Holder<'_> {
 
     async fn open_gate(
         &self,
+        job: &Job,
+        key: &RunKey,
         folder: &RunFolder,
         spec: &PhaseSpec,
     ) -> Result<Option<gateway::Run>, Done> {
         let Some(gateway) = &self.driver.parts.gateway else {
             return Ok(None);
         };
+        // What an earlier holder had under way may have been spent.
+        if let Err(error) = self.driver.parts.money.book_left(&self.hold).await {
+            tracing::warn!(job.id = %job.id, %error, "what was set aside can't be booked");
+            return Err(Done::broken(FailureKind::Interrupted, "the store was away"));
+        }
+        let name = key.name(&self.driver.config.installation);
+        let accounts = RunAccounts::of(self.driver, &self.hold, job, spec, &name);
         let token = token(folder)?;
         let owner = self.workspace.owner();
         let opened = gateway.open(gateway::RunSpec {
@@ -157,6 +168,7 @@ impl Holder<'_> {
                 gid: owner.gid,
             }),
             fence: self.driver.fence.watch(),
+            accounts: Arc::new(accounts),
         });
         match opened.await {
             Ok(run) => Ok(Some(run)),

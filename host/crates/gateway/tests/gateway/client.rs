@@ -45,7 +45,7 @@ pub(crate) fn post(target: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>>
 
 /// The smallest body that passes.
 pub(crate) fn hello() -> Value {
-    json!({"model": "big", "messages": [{"role": "user", "content": "hi"}]})
+    json!({"model": "big", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]})
 }
 
 pub(crate) fn message() -> Request<Full<Bytes>> {

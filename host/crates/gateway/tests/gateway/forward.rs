@@ -83,7 +83,7 @@ async fn streaming() -> (TestProvider, mpsc::Sender<&'static str>) {
 #[tokio::test]
 async fn a_stream_passes_piece_by_piece_and_is_counted_as_it_does() {
     let (provider, pieces) = streaming().await;
-    let opened = open(&provider).await;
+    let mut opened = open(&provider).await;
     let response = send(opened.run.socket_path(), message()).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut body = response.into_body();
@@ -99,7 +99,7 @@ async fn a_stream_passes_piece_by_piece_and_is_counted_as_it_does() {
     drop(pieces);
     assert!(within(body.frame()).await.is_none());
 
-    let usage = opened.run.close().await;
+    let usage = opened.run.close().await.unwrap();
     assert_eq!((usage.requests, usage.refused), (1, 0));
     assert_eq!(usage.models["big"].output, 5);
 }
@@ -107,12 +107,12 @@ async fn a_stream_passes_piece_by_piece_and_is_counted_as_it_does() {
 #[tokio::test]
 async fn closing_ends_what_is_on_its_way() {
     let (provider, pieces) = streaming().await;
-    let opened = open(&provider).await;
+    let mut opened = open(&provider).await;
     let mut body = send(opened.run.socket_path(), message()).await.into_body();
     pieces.send(START).await.unwrap();
     within(body.frame()).await.unwrap().unwrap();
 
-    let usage = opened.run.close().await;
+    let usage = opened.run.close().await.unwrap();
     assert_eq!(usage.tokens().input, 10);
     assert!(
         within(body.frame())
@@ -143,6 +143,7 @@ async fn a_whole_answer_is_counted_by_its_model() {
         output: 3,
         cache_read: 4,
         cache_creation: 5,
+        cache_creation_hour: 0,
     };
     assert_eq!(usage.models["small"], once);
     assert_eq!(usage.tokens().output, 9);

@@ -3,20 +3,27 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
+mod accounts;
 mod client;
 mod provider;
 
+mod budget;
 mod forward;
 mod refuse;
 mod socket;
 
-use gateway::{Credential, Gateway, GatewayConfig, Limits, Run, RunSpec};
+use gateway::{Credential, Gateway, GatewayConfig, Limits, Prices, Run, RunSpec};
 use tokio::sync::watch;
 
+use crate::accounts::TestAccounts;
 use crate::provider::TestProvider;
 
 const TOKEN: &str = "run-token";
 const KEY: &str = "the-real-key";
+
+/// A token read costs a micro-dollar, one written ten.
+const PRICES: &str = "[[model]]\nname = \"big\"\ninput = 1.0\noutput = 10.0\ncache_read = 0.1\n\
+    cache_write = 1.25\ncache_write_hour = 2.0\ncontext = 100_000\n";
 
 /// An open run, its folder, and its fence.
 struct Opened {
@@ -32,6 +39,7 @@ fn gateway(base_url: &str, credential: Credential, limits: Limits) -> Gateway {
             credential,
         },
         small_models: vec!["small".into()],
+        prices: Prices::parse(PRICES).unwrap(),
         limits,
     })
     .unwrap()
@@ -44,6 +52,7 @@ fn spec(folder: &tempfile::TempDir, fence: watch::Receiver<bool>) -> RunSpec {
         models: vec!["big".into()],
         owner: None,
         fence,
+        accounts: TestAccounts::unlimited(),
     }
 }
 

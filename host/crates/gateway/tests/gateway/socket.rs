@@ -32,7 +32,7 @@ async fn the_socket_goes_with_the_run_and_its_path_serves_again() {
     assert!(!path.exists());
 
     let (_fence, fenced) = watch::channel(false);
-    let again = gateway(
+    let mut again = gateway(
         provider.url(),
         Credential::ApiKey(KEY.into()),
         Limits::default(),
@@ -41,7 +41,8 @@ async fn the_socket_goes_with_the_run_and_its_path_serves_again() {
     .await
     .unwrap();
     assert_eq!(ask(&path, message()).await.0, StatusCode::OK);
-    again.close().await;
+    again.close().await.unwrap();
+    drop(again);
     assert!(!path.exists());
 }
 

@@ -1,7 +1,9 @@
 //! What follows from the end of an agent's run. Whether its work is good is `verdict`'s matter.
 
 use super::{Turn, object};
-use crate::{EventKind, Failure, FailureKind, Outcome, Stage, TaskStatus, WaitReason};
+use crate::{
+    BudgetKind, BudgetWait, EventKind, Failure, FailureKind, Outcome, Stage, TaskStatus, WaitReason,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ impl Turn<'_> {
         self.tell(EventKind::AgentFinished, told(&outcome));
         match outcome.failure.clone() {
             None => self.task_done(index, outcome),
+            Some(failure) if outcome.over.is_some() => self.out_of_money(index, outcome, failure),
             Some(failure) if failure.kind.passes() => self.run_again(index, outcome, failure),
             Some(failure) => self.task_failed(index, outcome, failure),
         }
@@ -52,14 +55,8 @@ impl Turn<'_> {
         self.enter(Stage::Validate)
     }
 
-    /// The same task again, as a run of its own; what this one used stays on the bill.
     fn run_again(&mut self, index: usize, outcome: Outcome, failure: Failure) -> Option<()> {
-        let task = self.attempt()?.tasks.get_mut(index)?;
-        task.spent = task.spent.plus(outcome.usage);
-        task.run += 1;
-        // It is told as started when the job is taken again.
-        task.status = TaskStatus::Pending;
-        let name = task.name.clone();
+        let name = self.next_run(index, &outcome)?;
         let reason = WaitReason::of(failure.kind)?;
         let asked = outcome
             .retry_after_ms
@@ -67,6 +64,27 @@ impl Turn<'_> {
         let asked = Duration::from_millis(asked.unwrap_or(0));
         let message = format!("task `{name}`: {}", failure.message);
         self.pause_at_least(asked, reason, failure.kind, message)
+    }
+
+    /// The job rests as it is, and its next run goes on with the session of this one. A new day
+    /// brings money of a day's budget; all else, a person has to.
+    fn out_of_money(&mut self, index: usize, outcome: Outcome, failure: Failure) -> Option<()> {
+        let by_itself = self.job.spec.budget_wait == BudgetWait::Day
+            && outcome.over.is_some_and(BudgetKind::is_daily);
+        self.next_run(index, &outcome)?;
+        let until = by_itself.then(|| self.now.next_day());
+        let message = crate::job::cut(&failure.message, self.limits);
+        self.wait(WaitReason::Budget, message, until)
+    }
+
+    /// The same task again, as a run of its own; what this one used stays on the bill.
+    fn next_run(&mut self, index: usize, outcome: &Outcome) -> Option<String> {
+        let task = self.attempt()?.tasks.get_mut(index)?;
+        task.spent = task.spent.plus(outcome.usage);
+        task.run += 1;
+        // It is told as started when the job is taken again.
+        task.status = TaskStatus::Pending;
+        Some(task.name.clone())
     }
 
     fn task_failed(&mut self, index: usize, outcome: Outcome, failure: Failure) -> Option<()> {

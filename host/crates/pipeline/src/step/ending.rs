@@ -49,6 +49,13 @@ impl Turn<'_> {
         }
     }
 
+    /// Back into the queue, as it is.
+    pub(super) fn resume(&mut self) -> Option<()> {
+        self.job.wait = None;
+        self.set_going();
+        Some(())
+    }
+
     /// On from the failed phase, with a full number of attempts and the plugin that serves now.
     pub(super) fn retry(
         &mut self,

@@ -177,6 +177,8 @@ pub(super) async fn delete_rows(conn: &mut Conn, id: JobId) -> Result<(), sqlx::
         "DELETE FROM blobs WHERE owner = $1",
         "DELETE FROM requests WHERE job = $1",
         "DELETE FROM workspaces_gone WHERE job = $1",
+        "DELETE FROM accounts WHERE job = $1",
+        "DELETE FROM budgets WHERE job = $1",
         "DELETE FROM jobs WHERE id = $1",
     ] {
         query(sql).bind(id.0).execute(&mut *conn).await?;

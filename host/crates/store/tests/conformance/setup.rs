@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 use store::{
-    AccessStore, ApiStore, Ask, Change, Claimed, Clock, Committed, DriverStore, Hold, NewJob,
-    OnCancel, Options, PluginStore, Postgres, RetentionStore, Sqlite, Submitted, TakeOver,
+    AccessStore, ApiStore, Ask, Change, Claimed, Clock, Committed, DriverStore, Hold, MoneyStore,
+    NewJob, OnCancel, Options, PluginStore, Postgres, RetentionStore, Sqlite, Submitted, TakeOver,
 };
 use uuid::Uuid;
 
@@ -24,10 +24,13 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Every trait.
 pub(crate) trait Store:
-    DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore
+    DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore + MoneyStore
 {
 }
-impl<T: DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore> Store for T {}
+impl<T> Store for T where
+    T: DriverStore + ApiStore + AccessStore + PluginStore + RetentionStore + MoneyStore
+{
+}
 
 /// A database of a case's own.
 #[derive(Clone, Debug)]
