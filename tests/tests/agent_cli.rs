@@ -16,9 +16,14 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Credential, Gateway, GatewayConfig, Limits, Provider, Run, RunSpec};
+use async_trait::async_trait;
+use gateway::{
+    Accounts, AccountsError, Credential, Gateway, GatewayConfig, Limits, Prices, Provider, Run,
+    RunSpec, Turn, Turned,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::standin::{Asked, Block, Reply, ReplyUsage, Script, Standin, script};
@@ -43,6 +48,21 @@ fn cli(test: &str) -> Option<PathBuf> {
         list.unwrap().write_all((line + "\n").as_bytes()).unwrap();
     }
     None
+}
+
+/// Whoever pays doesn't count.
+#[derive(Debug)]
+struct NoBudget;
+
+#[async_trait]
+impl Accounts for NoBudget {
+    async fn turn(&self, _: &Turn) -> Result<Turned, AccountsError> {
+        Ok(Turned {
+            day: "2026-11-30".to_owned(),
+            granted: 0,
+            room: None,
+        })
+    }
 }
 
 /// A folder to work in, and one for what the CLI keeps.
@@ -137,6 +157,7 @@ impl Behind {
                 credential: Credential::ApiKey(KEY.into()),
             },
             small_models: Vec::new(),
+            prices: Prices::default(),
             limits: Limits::default(),
         });
         let folder = TempDir::new().unwrap();
@@ -147,6 +168,7 @@ impl Behind {
             models: vec![MODEL.into()],
             owner: None,
             fence: fenced,
+            accounts: Arc::new(NoBudget),
         };
         Self {
             api,
@@ -207,7 +229,7 @@ async fn a_write_turn_through_the_gateway_creates_the_file() {
         cache_creation: 5,
     };
     let script = one_file();
-    let behind = Behind::start(move |asked: &Asked| script.reply(asked).usage(usage)).await;
+    let mut behind = Behind::start(move |asked: &Asked| script.reply(asked).usage(usage)).await;
     let desk = Desk::new();
     let ended = behind.run(&desk, &cli, "a lighthouse", &[]).await;
     ended.well();
@@ -220,7 +242,7 @@ async fn a_write_turn_through_the_gateway_creates_the_file() {
         assert!(!format!("{:?}", asked.headers).contains(TOKEN));
         assert!(asked.header("anthropic-beta").contains("claude-code"));
     }
-    let used = behind.run.close().await;
+    let used = behind.run.close().await.unwrap();
     assert_eq!((used.requests, used.refused), (2, 0));
     let tokens = used.models[MODEL];
     assert_eq!((tokens.input, tokens.output), (2000, 60));

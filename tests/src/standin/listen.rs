@@ -50,6 +50,9 @@ async fn answer(stage: &Stage, request: Request<Incoming>) -> Response<Body> {
         log.push(asked.clone());
         number = log.len();
     });
+    if asked.method == Method::POST && asked.uri.path() == "/v1/messages/count_tokens" {
+        return json(&format!(r#"{{"input_tokens":{}}}"#, asked.tokens()));
+    }
     if asked.method != Method::POST || asked.uri.path() != "/v1/messages" {
         let message = format!("{} {}", asked.method, asked.uri.path());
         return error(404, "not_found_error", &message, None);

@@ -57,6 +57,13 @@ impl Asked {
         value.and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
+    /// The prompt's length, as the stand-in counts it: four bytes a token.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let bytes = ["messages", "system", "tools"].map(|part| self.body[part].to_string().len());
+        u64::try_from(bytes.iter().sum::<usize>() / 4).unwrap_or(u64::MAX)
+    }
+
     /// The model asked for.
     #[must_use]
     pub fn model(&self) -> &str {

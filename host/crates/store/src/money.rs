@@ -219,6 +219,13 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_is_near_its_end_with_nine_tenths_spent() {
+        assert!(!state(1_000, 899, 101).is_near());
+        assert!(state(1_000, 900, 0).is_near());
+        assert!(state(0, 0, 0).is_near());
+    }
+
+    #[test]
     fn a_ceiling_holds_whatever_anybody_says() {
         let of = |planned, ceiling| BudgetOf { planned, ceiling };
         assert_eq!(of(Some(5), None).limit(None), Some(5));
