@@ -6,6 +6,7 @@ use crate::data::Data;
 use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
+use egress::Egress;
 use gateway::{Gateway, GatewayConfig};
 use pipeline::{Boundaries, Token};
 use plugin_runtime::{
@@ -231,6 +232,12 @@ fn gateway(provider: gateway::Provider) -> Result<Gateway> {
         limits: gateway::Limits::default(),
     };
     Gateway::new(config).context("the model gateway")
+}
+
+/// The way to the names that phases list: by this machine's resolver, and by its own line.
+pub(crate) fn egress(settings: &Settings) -> Egress {
+    let limits = egress::Limits::default();
+    Egress::new(Arc::new(egress::System), settings.network.clone(), limits)
 }
 
 fn docker(settings: &Settings, installation: &str, boundaries: Boundaries) -> Arc<dyn Runner> {

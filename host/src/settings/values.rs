@@ -4,7 +4,7 @@ use super::Layers;
 use crate::knobs::Knobs;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
-use pipeline::{BlameRule, BreakerRule, Retention};
+use pipeline::{BlameRule, BreakerRule, NetworkCap, Retention};
 use plugin_runtime::Grants;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) blame: BlameRule,
     pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
+    pub(crate) network: NetworkCap,
     pub(crate) workspaces: Pair,
     pub(crate) run_dir: Pair,
     pub(crate) deploy_dir: Pair,
@@ -142,6 +143,7 @@ impl Settings {
             blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
             plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
+            network: parse(layers, "NETWORK_ALLOW", NetworkCap::Any)?,
             workspaces: pair("WORKSPACE_PATH", "workspaces")?,
             run_dir: pair("RUN_DIR", "run")?,
             deploy_dir: pair("DEPLOY_DIR", "sites")?,
@@ -462,6 +464,10 @@ mod tests {
             ("RETAIN_VERSIONS=-1", "must be a number, or `never`"),
             ("PROVIDER_BREAKER=1/30s", "such as 5/30s"),
             ("PROVIDER_BREAKER=5/1h", "such as 5/30s"),
+            (
+                "NETWORK_ALLOW=npm, all",
+                "NETWORK_ALLOW=`npm, all`: `all` is neither a host name",
+            ),
             (
                 "PLUGIN_GRANTS=idea=root",
                 "PLUGIN_GRANTS=`idea=root`: `idea` can't be granted `root`: there is real-time",

@@ -2,6 +2,7 @@
 //! about it afterwards is decided by the state machine.
 
 mod breaker;
+mod network;
 mod start;
 
 mod watch;
@@ -26,6 +27,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 struct Under {
     run: Box<dyn Run>,
     gate: Option<gateway::Run>,
+    way: Option<network::Way>,
     listener: Listener,
     task: PlannedTask,
     folder: RunFolder,
@@ -56,6 +58,7 @@ impl Holder<'_> {
                 self.driver.at(Boundary::AgentStopped);
                 // What can't be told now isn't waited for: nobody wants this run any more.
                 under.listener.listen(true).await;
+                self.close_way(under.way.take()).await;
                 Some(Done {
                     ended: Some(key),
                     ..Done::of(Input::Cancel)
@@ -63,14 +66,16 @@ impl Holder<'_> {
             }
             Watched::Told(told) => {
                 under.listener.listen(false).await;
+                self.close_way(under.way.take()).await;
                 told.as_input().map(Done::of)
             }
-            Watched::Lost(error) => Some(outcome::used_up(
-                &key,
-                error.failure_kind(),
-                error.to_string(),
-            )),
+            Watched::Lost(error) => {
+                self.close_way(under.way.take()).await;
+                let (kind, message) = (error.failure_kind(), error.to_string());
+                Some(outcome::used_up(&key, kind, message))
+            }
             Watched::Ended(ended) => {
+                self.close_way(under.way.take()).await;
                 self.hear_out(&mut under).await?;
                 self.driver.at(Boundary::RunHeardOut);
                 self.ended(key, under, &ended).await

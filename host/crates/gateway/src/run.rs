@@ -1,5 +1,5 @@
-//! One agent run's door: listens on its socket for as long as the [`Run`] lives.
-//! What comes in is judged in [`crate::admit`]; nothing is decided here.
+//! One agent run's way in, for as long as the [`Run`] lives. What comes in is judged in
+//! [`crate::admit`]; nothing is decided here.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -8,20 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use door::Owner;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
 
-use crate::socket::{self, Owner, SocketFile};
 use crate::usage::{Ledger, Usage};
 use crate::{Error, Shared, answer};
-
-/// How long to wait when the system gives no more connections.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Different header words of one run that are logged, so that it can't fill the log.
 const LOGGED_WORDS: usize = 32;
@@ -55,10 +51,8 @@ impl fmt::Debug for RunSpec {
 /// removes the socket.
 #[derive(Debug)]
 pub struct Run {
-    close: Option<oneshot::Sender<()>>,
-    listening: JoinHandle<()>,
+    listening: door::Door,
     door: Arc<Door>,
-    _file: SocketFile,
 }
 
 /// What a run's connections share.
@@ -78,7 +72,7 @@ impl Run {
         if spec.token.is_empty() {
             return Err(Error::EmptyToken);
         }
-        let (listener, file) = socket::bind(&spec.socket_path, spec.owner).await?;
+        let connections = shared.limits.connections;
         let mut models = spec.models;
         models.extend(shared.small_models.iter().cloned());
         let door = Arc::new(Door {
@@ -90,14 +84,10 @@ impl Run {
             ledger: Arc::default(),
             logged_words: Mutex::default(),
         });
-        let (close, closed) = oneshot::channel();
-        let listening = tokio::spawn(listen(listener, Arc::clone(&door), closed));
-        Ok(Self {
-            close: Some(close),
-            listening,
-            door,
-            _file: file,
-        })
+        let serving = Arc::clone(&door);
+        let serve = move |stream| serve(stream, Arc::clone(&serving));
+        let listening = door::Door::open(&door.socket_path, spec.owner, connections, serve).await?;
+        Ok(Self { listening, door })
     }
 
     /// What has passed so far, the requests that are on their way included.
@@ -114,19 +104,10 @@ impl Run {
 
     /// Ends the run's requests in the middle, and answers when nothing of it is
     /// left: the usage is final.
-    pub async fn close(mut self) -> Usage {
-        if let Some(close) = self.close.take() {
-            // It isn't there any more where its task has died, which is as good.
-            let _ = close.send(());
-        }
-        let _ = (&mut self.listening).await;
-        self.usage()
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.listening.abort();
+    pub async fn close(self) -> Usage {
+        let Self { listening, door } = self;
+        listening.close(Duration::ZERO).await;
+        door.ledger.snapshot()
     }
 }
 
@@ -141,37 +122,6 @@ impl Door {
             tracing::info!(socket.path = %self.socket_path.display(), beta = word, "a beta word was not forwarded");
         }
     }
-}
-
-async fn listen(listener: UnixListener, door: Arc<Door>, mut closed: oneshot::Receiver<()>) {
-    let slots = Arc::new(Semaphore::new(door.shared.limits.connections));
-    let mut connections = JoinSet::new();
-    loop {
-        let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            biased;
-            _ = &mut closed => break,
-            next = next => next,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let door = Arc::clone(&door);
-                connections.spawn(async move {
-                    serve(stream, door).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(socket.path = %door.socket_path.display(), %error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
-    connections.shutdown().await;
 }
 
 async fn serve(stream: UnixStream, door: Arc<Door>) {

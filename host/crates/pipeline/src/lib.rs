@@ -12,6 +12,7 @@ mod back_off;
 mod blame;
 mod breaker;
 mod limits;
+mod network;
 mod plugin;
 mod retention;
 mod spec;
@@ -42,6 +43,7 @@ pub use job::{
 };
 pub use limits::Limits;
 pub use names::{NameError, check_group, check_job_name, check_params, is_slug, slug_from};
+pub use network::{HostRule, Network, NetworkCap, Reach, Registry};
 pub use outcome::{
     Decision, FileEntry, Outcome, PlannedTask, Publication, SitePlan, StagedFile, StepError,
     TaskOptions, Usage, Verdict,
@@ -53,7 +55,7 @@ pub use plugin::{
 pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use session::Session;
 pub use spec::{
-    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
+    DeploySpec, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,
 };
 pub use step::{Command, IllegalTransition, Input, Step, resume, step};
