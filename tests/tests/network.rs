@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use tests::harness::{Agents, GREETING, Game, Host, Internet, Part, Parts, Setup, gantry};
+use tests::harness::{Agents, GREETING, Game, Host, Internet, Part, Parts, Said, Setup, gantry};
 use tests::standin::{Asked, Reply, Standin};
 
 const LISTED: &str = "listed.test:8080";
@@ -152,7 +152,7 @@ async fn what_the_operator_does_not_allow_makes_no_pipeline() {
     let setup = Setup::agents(&agents)
         .pipeline("reaches", &pipeline("[\"npm\", \"example.com\"]", "edit"))
         .set("NETWORK_ALLOW", "npm");
-    let host = Host::start(setup).await;
+    let mut host = Host::start(setup).await;
     let job = json!({ "name": "a game", "pipeline": "reaches" });
     let answer = host.client().post("/api/jobs", &job).await;
     assert!(answer.status >= 400, "{}", answer.text());
@@ -161,6 +161,21 @@ async fn what_the_operator_does_not_allow_makes_no_pipeline() {
         text.contains("`example.com` is not among NETWORK_ALLOW"),
         "{text}"
     );
+    host.terminate().await;
+    for (allowed, status, said) in [
+        ("npm", 1, "`example.com` is not among NETWORK_ALLOW"),
+        (
+            "npm, *.com",
+            1,
+            "NETWORK_ALLOW=`npm, *.com`: `*.com` is too wide",
+        ),
+        ("npm, example.com", 0, "reaches/idea: npm, example.com"),
+    ] {
+        host.set("NETWORK_ALLOW", Some(allowed));
+        let mut check = host.command();
+        check.arg("check");
+        Said::by(check).await.expect(status, said);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

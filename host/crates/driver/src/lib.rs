@@ -32,6 +32,9 @@ mod reaper;
 mod retention;
 mod survey;
 
+#[cfg(test)]
+mod bed;
+
 pub use config::{AgentAbout, DriverConfig, MostLimits, Owners};
 pub use survey::{Doomed, Survey};
 

@@ -123,3 +123,62 @@ impl egress::Book for JobLog {
         self.append(&mut waiting).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+    use egress::{Book as _, What};
+
+    fn log(store: Arc<dyn DriverStore>, hold: &Hold) -> JobLog {
+        JobLog {
+            store,
+            hold: hold.clone(),
+            from: Bed::from(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    fn attempt(target: &str) -> Attempt {
+        Attempt {
+            target: target.to_owned(),
+            what: What::Allowed {
+                addresses: Vec::new(),
+            },
+        }
+    }
+
+    fn line(target: &str) -> String {
+        attempt(target).to_string()
+    }
+
+    #[tokio::test]
+    async fn what_is_noted_is_in_the_log_and_nothing_is_under_an_old_lease() {
+        let (bed, hold) = Bed::new().await;
+        let log = log(Arc::clone(&bed.store) as Arc<dyn DriverStore>, &hold);
+        assert!(log.note(&attempt("a:443")).await);
+        assert_eq!(bed.logged(&hold).await, [line("a:443")]);
+        bed.claim().await;
+        assert!(!log.note(&attempt("b:443")).await);
+        assert!(log.tell().await, "there is nobody to tell it any more");
+        assert_eq!(bed.logged(&hold).await, [line("a:443")]);
+    }
+
+    #[tokio::test]
+    async fn what_a_store_that_was_away_missed_is_told_before_the_next_line() {
+        let (bed, hold) = Bed::new().await;
+        let mut log = log(bed.hasty().await, &hold);
+        // So many that it takes the store too long.
+        let mut told = Told::default();
+        let many: Vec<String> = (0..5_000).map(|number| format!("{number}")).collect();
+        told.log(&log.from, Level::Info, &many.join("\n"));
+        log.waiting.lock().await.extend(told.logs);
+        assert!(!log.note(&attempt("a:443")).await);
+        assert!(!log.tell().await);
+        assert!(bed.logged(&hold).await.is_empty());
+        log.store = Arc::clone(&bed.store) as Arc<dyn DriverStore>;
+        assert!(log.note(&attempt("b:443")).await);
+        let last = vec![line("a:443"), line("b:443")];
+        assert_eq!(bed.logged(&hold).await, [many, last].concat());
+    }
+}

@@ -3,21 +3,26 @@
 use std::time::Duration;
 
 use egress::Limits;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{Sent, ask, connect};
+use crate::client::{Sent, ask, connect, within};
 use crate::world::{Server, World};
 use crate::{HERE, Opened, open_with};
 
 /// A way to a server that says back what it is told.
-async fn echoing(limits: Limits) -> (Opened, Sent, Server) {
+async fn open_way(limits: Limits) -> (Opened, Sent, Server) {
     let server = Server::echo().await;
     let world = World::default()
         .name("listed.example", &[HERE])
         .server(HERE, 443, &server);
     let opened = open_with(world, limits).await;
     let way = connect(opened.run.socket_path(), "listed.example:443").await;
-    let mut way = way.opened().await;
+    (opened, way.opened().await, server)
+}
+
+/// One over which something has passed.
+async fn echoing(limits: Limits) -> (Opened, Sent, Server) {
+    let (opened, mut way, server) = open_way(limits).await;
     way.say(b"hello").await;
     way.hear(b"hello").await;
     (opened, way, server)
@@ -96,7 +101,7 @@ async fn a_way_on_which_nothing_passes_is_cut_off() {
         idle: Duration::from_millis(50),
         ..Limits::default()
     };
-    let (opened, mut way, _server) = echoing(limits).await;
+    let (opened, mut way, _server) = open_way(limits).await;
     assert_eq!(way.rest().await, "");
     let lines = opened.notes.of(2).await;
     assert!(lines[1].contains("nothing passed any more"), "{lines:?}");
@@ -108,14 +113,12 @@ async fn a_way_that_is_open_for_too_long_is_cut_off_though_much_passes() {
         total: Duration::from_millis(200),
         ..Limits::default()
     };
-    let (opened, mut way, _server) = echoing(limits).await;
-    while way.0.write_all(b"more").await.is_ok() {
-        let mut echo = [0; 4];
-        let read = tokio::io::AsyncReadExt::read_exact(&mut way.0, &mut echo);
-        if read.await.is_err() {
-            break;
-        }
-    }
+    let (opened, mut way, _server) = open_way(limits).await;
+    let mut echo = [0; 4];
+    let busy = async {
+        while way.0.write_all(b"more").await.is_ok() && way.0.read_exact(&mut echo).await.is_ok() {}
+    };
+    within(busy).await;
     let lines = opened.notes.of(2).await;
     assert!(lines[1].contains("open for too long"), "{lines:?}");
 }

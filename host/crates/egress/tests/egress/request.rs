@@ -113,7 +113,7 @@ async fn a_head_may_have_16_kib() {
 async fn a_head_that_does_not_end_holds_its_place_for_a_while_only() {
     let (world, _server) = world().await;
     let limits = Limits {
-        head: Duration::from_millis(50),
+        head: Duration::from_millis(500),
         connections: 1,
         ..Limits::default()
     };
