@@ -23,6 +23,7 @@ them. Then finish the task as it was given to you above."
 
 started_at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 run_dir='' cli='' ended_by='' config_dir=''
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd) # before the working folder is another's
 
 say() { printf 'worker: %s\n' "$*" >&2; }
 
@@ -308,7 +309,9 @@ start_agent() {
   filters="$filters $!"
   local tied=() # the CLI ends with this process, where the system can see to it
   setpriv --pdeathsig KILL true 2>/dev/null && tied=(setpriv --pdeathsig KILL)
-  env "GANTRY_RUN_MARK=$mark" "${tied[@]}" claude "${flags[@]}" \
+  local bridged=() # where the phase lists names, its tools find a proxy
+  [ -n "${PROXY_SOCKET:-}" ] && bridged=("$here/proxy-bridge")
+  env "GANTRY_RUN_MARK=$mark" "${tied[@]}" "${bridged[@]}" claude "${flags[@]}" \
     <"$prompt" >"$run_dir/out" 2>"$run_dir/err" 3>&- &
   cli=$!
   [ -n "$ended_by" ] && stop_after 0

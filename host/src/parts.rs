@@ -6,6 +6,7 @@ use crate::data::Data;
 use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
+use egress::Egress;
 use gateway::{Gateway, GatewayConfig, Prices};
 use pipeline::{Boundaries, Token};
 use plugin_runtime::{
@@ -250,6 +251,12 @@ fn prices(file: Option<&Path>) -> Result<Prices> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("PRICES_FILE: {} can't be read", file.display()))?;
     Prices::parse(&text).with_context(|| format!("PRICES_FILE: {}", file.display()))
+}
+
+/// The way to the names that phases list: by this machine's resolver, and by its own line.
+pub(crate) fn egress(settings: &Settings) -> Egress {
+    let limits = egress::Limits::default();
+    Egress::new(Arc::new(egress::System), settings.network.clone(), limits)
 }
 
 fn docker(settings: &Settings, installation: &str, boundaries: Boundaries) -> Arc<dyn Runner> {

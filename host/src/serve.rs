@@ -42,8 +42,9 @@ pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
     let mut driving = None;
     if args.role != Role::Api {
         let driver = drive(args.role, &settings, &data, &stores, &root, &sites).await?;
-        let dir = settings.pipeline_dir.clone();
-        let pipelines = Pipelines::open(Arc::clone(&stores.driver), dir).await;
+        let store = Arc::clone(&stores.driver);
+        let (dir, cap) = (settings.pipeline_dir.clone(), settings.network.clone());
+        let pipelines = Pipelines::open(store, dir, cap).await;
         driving = Some((driver, pipelines));
     }
     // Up to here a signal ends this process by itself: it holds nothing yet.
@@ -215,6 +216,7 @@ async fn drive(
         plugins,
         runner: agent.runner,
         gateway: agent.gateway,
+        egress: parts::egress(settings),
         root: root.clone(),
         sites: sites.clone(),
     };

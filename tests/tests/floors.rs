@@ -12,13 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const FLOORS: &[(&str, &[&str])] = &[
     // 1: the vocabulary.
     ("pipeline", &[]),
+    // Beside it: a run's socket, for both that listen on one.
+    ("door", &[]),
     // 2: never each other.
     ("store", &["pipeline"]),
     ("runner", &["pipeline"]),
     ("plugin-runtime", &["pipeline"]),
     ("deploy", &["pipeline"]),
     ("workspace", &["pipeline"]),
-    ("gateway", &[]),
+    ("gateway", &["door"]),
+    ("egress", &["door", "pipeline"]),
     // The other end of plugin-runtime's pipes, in a process of its own.
     ("extism-child", &["pipeline", "plugin-runtime"]),
     // 3: never each other.
@@ -32,6 +35,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "deploy",
             "workspace",
             "gateway",
+            "egress",
+            "door",
         ],
     ),
     ("api", &["pipeline", "store"]),
@@ -46,6 +51,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "deploy",
             "workspace",
             "gateway",
+            "egress",
             "driver",
             "api",
             "demo-agent",

@@ -117,13 +117,21 @@ async fn look(settings: &Settings, findings: &mut Findings) {
 }
 
 fn look_at_pipelines(settings: &Settings, findings: &mut Findings) {
-    for entry in pipelines::read(&settings.pipeline_dir) {
+    for entry in pipelines::read(&settings.pipeline_dir, &settings.network) {
         match entry {
             PipelineEntry::Ready(spec) => {
                 findings.fine(
                     "pipeline",
                     format!("{}: {} phases", spec.name, spec.phases.len()),
                 );
+                for phase in &spec.phases {
+                    let entries = phase.network.entries().iter().map(ToString::to_string);
+                    let entries: Vec<String> = entries.collect();
+                    if !entries.is_empty() {
+                        let (name, list) = (&spec.name, entries.join(", "));
+                        findings.fine("network", format!("{name}/{}: {list}", phase.id));
+                    }
+                }
             }
             PipelineEntry::Broken { name, error } => {
                 findings.wrong("pipeline", format!("{name}: {error}"));

@@ -55,6 +55,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "capabilities that plugins request, as idea=real-time",
     ),
     ("PIPELINE_DIR", "the watched folder of pipelines"),
+    (
+        "NETWORK_ALLOW",
+        "any, none, or the names that pipelines may list at most",
+    ),
     ("WORKSPACE_PATH", "where the workspaces are"),
     (
         "HOST_WORKSPACE_PATH",

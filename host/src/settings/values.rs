@@ -4,7 +4,7 @@ use super::Layers;
 use crate::knobs::Knobs;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
-use pipeline::{BlameRule, BreakerRule, BudgetKind, Retention, micro_usd};
+use pipeline::{BlameRule, BreakerRule, BudgetKind, NetworkCap, Retention, micro_usd};
 use plugin_runtime::Grants;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) blame: BlameRule,
     pub(crate) plugin_grants: Grants,
     pub(crate) pipeline_dir: PathBuf,
+    pub(crate) network: NetworkCap,
     pub(crate) workspaces: Pair,
     pub(crate) run_dir: Pair,
     pub(crate) deploy_dir: Pair,
@@ -152,6 +153,7 @@ impl Settings {
             blame: blame(layers.get("PLUGIN_FAULTS")?.as_deref())?,
             plugin_grants: parse(layers, "PLUGIN_GRANTS", Grants::default())?,
             pipeline_dir: dir("PIPELINE_DIR", "pipelines")?,
+            network: parse(layers, "NETWORK_ALLOW", NetworkCap::Any)?,
             workspaces: pair("WORKSPACE_PATH", "workspaces")?,
             run_dir: pair("RUN_DIR", "run")?,
             deploy_dir: pair("DEPLOY_DIR", "sites")?,
@@ -490,6 +492,10 @@ mod tests {
                 "BUDGET_DAY_USD: `1,50` must be an amount",
             ),
             ("PROVIDER_BREAKER=5/1h", "such as 5/30s"),
+            (
+                "NETWORK_ALLOW=npm, all",
+                "NETWORK_ALLOW=`npm, all`: `all` is neither a host name",
+            ),
             (
                 "PLUGIN_GRANTS=idea=root",
                 "PLUGIN_GRANTS=`idea=root`: `idea` can't be granted `root`: there is real-time",

@@ -93,7 +93,7 @@ impl Parts {
 }
 
 /// Puts a test on the list of what did not run.
-fn not_run(test: &str, reason: &str) {
+pub(super) fn not_run(test: &str, reason: &str) {
     let line = format!("{test}: {reason}");
     println!("{line}");
     if let Some(list) = env::var_os("GANTRY_TEST_NOT_RUN") {

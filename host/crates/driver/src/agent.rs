@@ -3,6 +3,7 @@
 
 mod accounts;
 mod breaker;
+mod network;
 mod start;
 
 mod watch;
@@ -29,6 +30,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 struct Under {
     run: Box<dyn Run>,
     gate: Option<gateway::Run>,
+    way: Option<network::Way>,
     listener: Listener,
     task: PlannedTask,
     folder: RunFolder,
@@ -60,6 +62,7 @@ impl Holder<'_> {
                 // What can't be told now isn't waited for: nobody wants this run any more.
                 under.listener.listen(true).await;
                 settle(&mut under).await;
+                self.close_way(under.way.take()).await;
                 Some(Done {
                     ended: Some(key),
                     ..Done::of(Input::Cancel)
@@ -68,14 +71,16 @@ impl Holder<'_> {
             Watched::Told(told) => {
                 under.listener.listen(false).await;
                 settle(&mut under).await;
+                self.close_way(under.way.take()).await;
                 told.as_input().map(Done::of)
             }
-            Watched::Lost(error) => Some(outcome::used_up(
-                &key,
-                error.failure_kind(),
-                error.to_string(),
-            )),
+            Watched::Lost(error) => {
+                self.close_way(under.way.take()).await;
+                let (kind, message) = (error.failure_kind(), error.to_string());
+                Some(outcome::used_up(&key, kind, message))
+            }
             Watched::Ended(ended) => {
+                self.close_way(under.way.take()).await;
                 self.hear_out(&mut under).await?;
                 self.driver.at(Boundary::RunHeardOut);
                 self.ended(key, under, &ended).await

@@ -32,9 +32,13 @@ mod reaper;
 mod retention;
 mod survey;
 
+#[cfg(test)]
+mod bed;
+
 pub use config::{AgentAbout, DriverConfig, MostLimits, Owners};
 pub use survey::{Doomed, Survey};
 
+use egress::Egress;
 use fence::Fence;
 use gateway::Gateway;
 use pipeline::{Boundary, RootId, Timestamp};
@@ -64,6 +68,8 @@ pub struct Parts {
     pub runner: Arc<dyn Runner>,
     /// The way to the model; none for an agent that needs no model.
     pub gateway: Option<Gateway>,
+    /// The way to the names that a phase lists.
+    pub egress: Egress,
     /// Where workspaces are.
     pub root: workspace::Root,
     /// Where sites are.

@@ -139,106 +139,28 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipeline::{HostId, Job, JobId, PipelineSpec};
-    use std::fs::File;
-    use std::io::Write;
-    use std::time::{Duration, SystemTime};
-    use store::{ApiStore, Ask, NewJob, Options, Sqlite, TakeOver};
+    use crate::bed::Bed;
 
-    const DB: &str = "gantry.db";
-
-    /// A store, a held job, and the file that its agent prints to.
-    struct Bed {
-        dir: tempfile::TempDir,
-        store: Arc<Sqlite>,
-        file: File,
-    }
-
-    impl Bed {
-        async fn new() -> (Self, Hold) {
-            let dir = tempfile::tempdir().unwrap();
-            let store = Sqlite::open(&dir.path().join(DB), Options::default()).await;
-            let store = Arc::new(store.unwrap());
-            let spec = "name = \"game\"\n[[phase]]\nid = \"idea\"\nplugin = \"idea\"\n";
-            let spec = PipelineSpec::parse(spec).unwrap();
-            let id = JobId(uuid::Uuid::now_v7());
-            let job = Job::new(id, "work".into(), spec, SystemTime::now().into());
-            store.submit(&NewJob::of(job)).await.unwrap();
-            let file = File::create(dir.path().join("agent.jsonl")).unwrap();
-            let bed = Self { dir, store, file };
-            let hold = bed.claim().await;
-            (bed, hold)
-        }
-
-        /// As the host's first claim after a start, or its next one after it let go.
-        async fn claim(&self) -> Hold {
-            let ask = Ask {
-                host: HostId("h".into()),
-                roots: Vec::new(),
-                engines: Vec::new(),
-                look: true,
-                limit: 1,
-                lease_time: Duration::from_secs(60),
-                held: Vec::new(),
-                take_over: TakeOver::Own,
-            };
-            let claimed = self.store.claim(&ask).await.unwrap().remove(0);
-            Hold {
-                job: claimed.job.id,
-                lease: claimed.lease,
-                host: ask.host,
-            }
-        }
-
-        async fn listener(&self, hold: &Hold) -> Listener {
-            let store = Arc::clone(&self.store) as Arc<dyn DriverStore>;
-            let from = From {
-                phase: "idea".into(),
-                attempt: 1,
-                task: "idea".into(),
-            };
-            let begun = Listener::begin(&store, hold, "run", self.dir.path(), from);
-            begun.await.unwrap()
-        }
-
-        fn print(&mut self, text: &str) {
-            self.file.write_all(text.as_bytes()).unwrap();
-        }
-
-        /// The same store, but too short of time for thousands of statements: it counts as away.
-        async fn hasty(&self) -> Arc<dyn DriverStore> {
-            loop {
-                let options = Options {
-                    call_within: Duration::from_millis(10),
-                    ..Options::default()
-                };
-                // Opening a connection may take as long.
-                if let Ok(store) = Sqlite::open(&self.dir.path().join(DB), options).await {
-                    return Arc::new(store);
-                }
-            }
-        }
-
-        async fn logged(&self, hold: &Hold) -> Vec<String> {
-            let lines = self.store.logs(hold.job, 0, 10_000).await.unwrap();
-            lines.into_iter().map(|line| line.text).collect()
-        }
+    async fn listener(bed: &Bed, hold: &Hold) -> Listener {
+        let store = Arc::clone(&bed.store) as Arc<dyn DriverStore>;
+        let begun = Listener::begin(&store, hold, "run", bed.dir.path(), Bed::from());
+        begun.await.unwrap()
     }
 
     #[tokio::test]
     async fn a_crash_after_an_append_repeats_nothing_and_loses_nothing() {
         let (mut bed, old) = Bed::new().await;
-        let mut first = bed.listener(&old).await;
+        let mut first = listener(&bed, &old).await;
         bed.print("one\ntw");
         assert_eq!(first.listen(false).await, Heard::All);
         // The append is committed. Of this process nothing is left, here or on disk.
         let new = bed.claim().await;
-        let mut second = bed.listener(&new).await;
+        let mut second = listener(&bed, &new).await;
         bed.print("o\n{\"type\":\"result\",\"result\":\"done\"}\nlast");
         assert_eq!(second.listen(true).await, Heard::All);
         // And once more, after the end.
         let newest = bed.claim().await;
-        let mut third = bed.listener(&newest).await;
+        let mut third = listener(&bed, &newest).await;
         assert_eq!(third.listen(true).await, Heard::All);
         assert_eq!(bed.logged(&new).await, ["one", "two", "last"]);
         assert_eq!(third.into_output().answer, "done");
@@ -250,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn an_append_whose_answer_was_lost_is_not_repeated() {
         let (mut bed, hold) = Bed::new().await;
-        let (mut first, mut second) = (bed.listener(&hold).await, bed.listener(&hold).await);
+        let (mut first, mut second) = (listener(&bed, &hold).await, listener(&bed, &hold).await);
         bed.print("one\n");
         assert_eq!(first.listen(false).await, Heard::All);
         // To the second one it is as if it had said this and heard no answer.
@@ -267,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_store_that_was_away_missed_is_told_later() {
         let (mut bed, hold) = Bed::new().await;
-        let mut listener = bed.listener(&hold).await;
+        let mut listener = listener(&bed, &hold).await;
         listener.store = bed.hasty().await;
         let lines: Vec<String> = (0..5_000).map(|n| format!("line {n}")).collect();
         bed.print(&(lines.join("\n") + "\n"));

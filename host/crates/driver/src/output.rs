@@ -2,7 +2,7 @@
 //! else is a line of the log. It reads no file; the cost is
 //! the agent's own account, for people to see and nothing to be decided by.
 
-use pipeline::{Event, EventKind, Level, LogLine, Timestamp};
+use pipeline::{Event, EventKind, Level, LogLine, RunKey, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// Where a line came from.
@@ -14,6 +14,16 @@ pub(crate) struct From {
     pub(crate) attempt: u32,
     /// The task's name.
     pub(crate) task: String,
+}
+
+impl From {
+    pub(crate) fn of(key: &RunKey) -> Self {
+        Self {
+            phase: key.phase.clone(),
+            attempt: key.attempt,
+            task: key.task.clone(),
+        }
+    }
 }
 
 /// What the lines so far came to.

@@ -5,7 +5,7 @@
 //! RUN_DIR/0123456789abcdef/key.json    whose: for the reaper
 //!                         /token       the run's token for the gateway
 //!                         /staged      the task's files are in the workspace
-//!                         /run/…       bound read-only: prompt.md, model.sock
+//!                         /run/…       bound read-only: prompt.md, model.sock, proxy.sock
 //!                         /out/…       the agent's: agent.jsonl, status.json
 //! ```
 

@@ -52,17 +52,15 @@ mod worst;
 
 mod provider;
 mod refusal;
-mod socket;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use accounts::{Accounts, AccountsError, Budget, Room, Spent, Turn, Turned};
+pub use door::Owner;
 pub use prices::{Prices, PricesError};
 pub use provider::{Credential, Provider};
 pub use run::{Run, RunSpec};
-pub use socket::Owner;
 pub use usage::{Tokens, Usage};
 
 /// What every run of this host shares.
@@ -155,8 +153,7 @@ impl Gateway {
     /// at the same path by a host that is gone is taken over.
     ///
     /// # Errors
-    /// [`Error::EmptyToken`], [`Error::PathTooLong`], [`Error::InUse`],
-    /// [`Error::NotASocket`] or [`Error::Listen`].
+    /// [`Error::EmptyToken`] or [`Error::Door`].
     pub async fn open(&self, spec: RunSpec) -> Result<Run, Error> {
         Run::open(Arc::clone(&self.shared), spec).await
     }
@@ -186,38 +183,7 @@ pub enum Error {
     /// A run without a token would be open to everyone.
     #[error("a run's token is empty")]
     EmptyToken,
-    /// The kernel's limit on a socket's address.
-    #[error(
-        "the socket's path {path} has {length} bytes and a socket's may have {max}: choose a shorter run folder (RUN_DIR)",
-        path = path.display(), max = socket::PATH_MAX
-    )]
-    PathTooLong {
-        /// The path asked for.
-        path: PathBuf,
-        /// Its length, in bytes.
-        length: usize,
-    },
-    /// Another process, or another run, answers there.
-    #[error("{path} is in use: something answers on it", path = path.display())]
-    InUse {
-        /// The path asked for.
-        path: PathBuf,
-    },
-    /// Something else lies there, and isn't removed.
-    #[error("{path} is there and isn't a socket: move it away", path = path.display())]
-    NotASocket {
-        /// The path asked for.
-        path: PathBuf,
-    },
-    /// The system refused.
-    #[error("{path}: {step} failed", path = path.display())]
-    Listen {
-        /// The path asked for.
-        path: PathBuf,
-        /// What was being done.
-        step: &'static str,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The run's socket could not be opened.
+    #[error(transparent)]
+    Door(#[from] door::Error),
 }

@@ -1,5 +1,5 @@
-//! One agent run's door: listens on its socket for as long as the [`Run`] lives.
-//! What comes in is judged in [`crate::admit`]; nothing is decided here.
+//! One agent run's way in, for as long as the [`Run`] lives. What comes in is judged in
+//! [`crate::admit`]; nothing is decided here.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -8,22 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use door::Owner;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::purse::Purse;
-use crate::socket::{self, Owner, SocketFile};
 use crate::usage::{Ledger, Usage};
 use crate::{Error, Shared, answer};
-
-/// How long to wait when the system gives no more connections.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Different header words of one run that are logged, so that it can't fill the log.
 const LOGGED_WORDS: usize = 32;
@@ -59,11 +56,10 @@ impl fmt::Debug for RunSpec {
 /// removes the socket.
 #[derive(Debug)]
 pub struct Run {
-    close: Option<oneshot::Sender<()>>,
-    listening: JoinHandle<()>,
+    /// None once it is closed.
+    listening: Option<door::Door>,
     telling: JoinHandle<()>,
     door: Arc<Door>,
-    _file: SocketFile,
 }
 
 /// What a run's connections share.
@@ -84,14 +80,9 @@ impl Run {
         if spec.token.is_empty() {
             return Err(Error::EmptyToken);
         }
-        let (listener, file) = socket::bind(&spec.socket_path, spec.owner).await?;
+        let connections = shared.limits.connections;
         let mut models = spec.models;
         models.extend(shared.small_models.iter().cloned());
-        let purse = Purse::new(spec.accounts);
-        let telling = tokio::spawn({
-            let purse = Arc::clone(&purse);
-            async move { purse.tend().await }
-        });
         let door = Arc::new(Door {
             shared,
             socket_path: spec.socket_path,
@@ -99,17 +90,20 @@ impl Run {
             models,
             fence: spec.fence,
             ledger: Arc::default(),
-            purse,
+            purse: Purse::new(spec.accounts),
             logged_words: Mutex::default(),
         });
-        let (close, closed) = oneshot::channel();
-        let listening = tokio::spawn(listen(listener, Arc::clone(&door), closed));
+        let serving = Arc::clone(&door);
+        let serve = move |stream| serve(stream, Arc::clone(&serving));
+        let listening = door::Door::open(&door.socket_path, spec.owner, connections, serve).await?;
+        let telling = tokio::spawn({
+            let purse = Arc::clone(&door.purse);
+            async move { purse.tend().await }
+        });
         Ok(Self {
-            close: Some(close),
-            listening,
+            listening: Some(listening),
             telling,
             door,
-            _file: file,
         })
     }
 
@@ -131,10 +125,8 @@ impl Run {
     /// # Errors
     /// Where they can't be told: call it again, or leave it to whoever books for this run.
     pub async fn close(&mut self) -> Result<Usage, AccountsError> {
-        if let Some(close) = self.close.take() {
-            // It isn't there any more where its task has died, which is as good.
-            let _ = close.send(());
-            let _ = (&mut self.listening).await;
+        if let Some(listening) = self.listening.take() {
+            listening.close(Duration::ZERO).await;
         }
         self.telling.abort();
         self.door.purse.close().await?;
@@ -144,7 +136,6 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.listening.abort();
         self.telling.abort();
     }
 }
@@ -160,37 +151,6 @@ impl Door {
             tracing::info!(socket.path = %self.socket_path.display(), beta = word, "a beta word was not forwarded");
         }
     }
-}
-
-async fn listen(listener: UnixListener, door: Arc<Door>, mut closed: oneshot::Receiver<()>) {
-    let slots = Arc::new(Semaphore::new(door.shared.limits.connections));
-    let mut connections = JoinSet::new();
-    loop {
-        let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            biased;
-            _ = &mut closed => break,
-            next = next => next,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let door = Arc::clone(&door);
-                connections.spawn(async move {
-                    serve(stream, door).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(socket.path = %door.socket_path.display(), %error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
-    connections.shutdown().await;
 }
 
 async fn serve(stream: UnixStream, door: Arc<Door>) {

@@ -14,6 +14,7 @@ mod breaker;
 mod budget;
 mod limits;
 mod money;
+mod network;
 mod plugin;
 mod retention;
 mod spec;
@@ -46,6 +47,7 @@ pub use job::{
 pub use limits::Limits;
 pub use money::{NoAmount, micro_usd, usd};
 pub use names::{NameError, check_group, check_job_name, check_params, is_slug, slug_from};
+pub use network::{HostRule, Network, NetworkCap, Reach, Registry};
 pub use outcome::{
     Decision, FileEntry, Outcome, PlannedTask, Publication, SitePlan, StagedFile, StepError,
     TaskOptions, Usage, Verdict,
@@ -57,7 +59,7 @@ pub use plugin::{
 pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use session::Session;
 pub use spec::{
-    DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
+    DeploySpec, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,
 };
 pub use step::{Command, IllegalTransition, Input, Step, resume, step};

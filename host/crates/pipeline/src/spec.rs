@@ -2,7 +2,7 @@
 
 mod limits;
 
-use crate::{BudgetWait, is_slug, micro_usd};
+use crate::{BudgetWait, Network, is_slug, micro_usd};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -71,7 +71,7 @@ pub struct PhaseSpec {
     /// Of the container; the host's `WORKER_CPUS` where it isn't said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
-    /// What the agent may reach.
+    /// What the agent may reach beside its model.
     #[serde(default)]
     pub network: Network,
     /// What the agent may do.
@@ -97,16 +97,6 @@ pub struct DeploySpec {
     /// For the plugin.
     #[serde(default)]
     pub settings: Map<String, Value>,
-}
-
-/// What the agent may reach beside its model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// Nothing: no interface but loopback.
-    #[default]
-    None,
-    /// These host names.
-    Names(Vec<String>),
 }
 
 /// What the agent may do in its container.
@@ -214,9 +204,8 @@ impl PipelineSpec {
             if phase.model.trim().is_empty() {
                 return wrong(at("model"), "must name a model");
             }
-            if matches!(&phase.network, Network::Names(names) if !names.is_empty()) {
-                let what = "host names can't be granted yet; leave it at \"none\"";
-                return wrong(at("network"), what);
+            if let Err(what) = phase.network.check() {
+                return wrong(at("network"), &what);
             }
         }
         if let Some(deploy) = &self.deploy {
@@ -343,33 +332,6 @@ impl<'de> Deserialize<'de> for PluginReq {
     }
 }
 
-impl Serialize for Network {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::None => to.serialize_str("none"),
-            Self::Names(names) => names.serialize(to),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "must be \"none\" or a list of host names")]
-        enum Form {
-            Word(String),
-            Names(Vec<String>),
-        }
-        match Form::deserialize(from)? {
-            Form::Word(word) if word == "none" => Ok(Self::None),
-            Form::Word(word) => Err(de::Error::custom(format!(
-                "`{word}`: must be \"none\" or a list of host names"
-            ))),
-            Form::Names(names) => Ok(Self::Names(names)),
-        }
-    }
-}
-
 /// Seconds, minutes or hours: `90s`, `10m`, `2h`.
 mod duration_text {
     use super::*;
@@ -479,14 +441,5 @@ mod tests {
         let error = with("resume = \"never\"").unwrap_err();
         assert!(error.contains("resume = \"never\""), "{error}");
         assert!(error.contains("expected a boolean"), "{error}");
-    }
-
-    #[test]
-    fn a_network_that_is_neither_form_is_told_both() {
-        let error = with("network = 5").unwrap_err();
-        assert!(
-            error.contains("must be \"none\" or a list of host names"),
-            "{error}"
-        );
     }
 }

@@ -143,11 +143,7 @@ impl Holder<'_> {
 
     /// Tells an agent's last words, once as its output is. None where this holder can't.
     async fn log_printed(&self, key: &RunKey, printed: &str) -> Option<()> {
-        let from = From {
-            phase: key.phase.clone(),
-            attempt: key.attempt,
-            task: key.task.clone(),
-        };
+        let from = From::of(key);
         let mut told = Told::default();
         told.log(&from, Level::Warn, printed);
         let name = key.name(&self.driver.config.installation);

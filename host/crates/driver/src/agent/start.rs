@@ -2,6 +2,7 @@
 //! What an agent may do is the runner's matter.
 
 use super::accounts::RunAccounts;
+use super::network::SOCKET;
 use super::{Under, outcome};
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
@@ -42,6 +43,10 @@ impl Holder<'_> {
         if gate.is_some() {
             self.add_model(&mut run_spec, &folder)?;
         }
+        let way = self.open_way(key, &folder, spec).await?;
+        if way.is_some() {
+            self.add_network(&mut run_spec);
+        }
         let listener = self.listener(key, &run_spec.name, &folder).await?;
         self.still_holds()?;
         let run = match self.driver.parts.runner.start(&run_spec).await {
@@ -55,6 +60,7 @@ impl Holder<'_> {
         Ok(Under {
             run,
             gate,
+            way,
             listener,
             task,
             folder,
@@ -77,11 +83,7 @@ impl Holder<'_> {
         name: &str,
         folder: &RunFolder,
     ) -> Result<Listener, Done> {
-        let from = From {
-            phase: key.phase.clone(),
-            attempt: key.attempt,
-            task: key.task.clone(),
-        };
+        let from = From::of(key);
         let store = &self.driver.parts.store;
         match Listener::begin(store, &self.hold, name, &folder.out(), from).await {
             Ok(mut listener) => {
@@ -158,34 +160,30 @@ impl Holder<'_> {
         let name = key.name(&self.driver.config.installation);
         let accounts = RunAccounts::of(self.driver, &self.hold, job, spec, &name);
         let token = token(folder)?;
-        let owner = self.workspace.owner();
         let opened = gateway.open(gateway::RunSpec {
             socket_path: folder.run().join("model.sock"),
             token,
             models: vec![spec.model.clone()],
-            owner: owner.map(|owner| gateway::Owner {
-                uid: owner.uid,
-                gid: owner.gid,
-            }),
+            owner: self.socket_owner(),
             fence: self.driver.fence.watch(),
             accounts: Arc::new(accounts),
         });
         match opened.await {
             Ok(run) => Ok(Some(run)),
-            // The last holder hasn't noticed yet that it is none.
-            Err(error @ gateway::Error::InUse { .. }) => Err(Done::broken(
-                FailureKind::Interrupted,
-                format!("gateway: {error}"),
-            )),
-            Err(gateway::Error::Listen { source, .. }) if is_full(&source) => Err(Done::broken(
-                FailureKind::Engine,
-                format!("gateway: {source}"),
-            )),
+            Err(gateway::Error::Door(error)) => Err(not_opened("gateway", &error)),
             Err(error) => Err(Done::broken(
                 FailureKind::Internal,
                 format!("gateway: {error}"),
             )),
         }
+    }
+
+    /// Who may use a run's sockets, where that isn't this host's user.
+    pub(super) fn socket_owner(&self) -> Option<door::Owner> {
+        self.workspace.owner().map(|owner| door::Owner {
+            uid: owner.uid,
+            gid: owner.gid,
+        })
     }
 
     fn run_spec(
@@ -232,6 +230,12 @@ impl Holder<'_> {
         run.env.insert("MODEL_SOCKET".to_owned(), shown(&socket));
         run.env.insert("MODEL_TOKEN".to_owned(), token(folder)?);
         Ok(())
+    }
+
+    /// The way to the names that the phase lists.
+    fn add_network(&self, run: &mut RunSpec) {
+        let socket = self.driver.parts.runner.places(run).run.join(SOCKET);
+        run.env.insert("PROXY_SOCKET".to_owned(), shown(&socket));
     }
 
     /// What the worker's contract promises an agent.
@@ -287,6 +291,20 @@ fn left_to_others(pause: Duration, error: &serde_json::Error) -> Done {
         message,
         pause,
     })
+}
+
+/// What it means that a socket of a run couldn't be opened.
+pub(super) fn not_opened(what: &str, error: &door::Error) -> Done {
+    match error {
+        // The last holder hasn't noticed yet that it is none.
+        door::Error::InUse { .. } => {
+            Done::broken(FailureKind::Interrupted, format!("{what}: {error}"))
+        }
+        door::Error::Listen { source, .. } if is_full(source) => {
+            Done::broken(FailureKind::Engine, format!("{what}: {source}"))
+        }
+        _ => Done::broken(FailureKind::Internal, format!("{what}: {error}")),
+    }
 }
 
 /// The run's token, which the agent holds and the gateway knows.

@@ -76,7 +76,10 @@ async fn what_is_in_use_or_no_socket_stays_as_it_is() {
     let gateway = some_gateway();
     let run = gateway.open(spec(&folder, fenced.clone())).await.unwrap();
     let refused = gateway.open(spec(&folder, fenced.clone())).await;
-    assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Door(door::Error::InUse { .. }))),
+        "{refused:?}"
+    );
     let path = run.socket_path().to_owned();
     let (status, _) = ask(&path, message()).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
@@ -84,7 +87,10 @@ async fn what_is_in_use_or_no_socket_stays_as_it_is() {
 
     std::fs::write(&path, "mine").unwrap();
     let refused = gateway.open(spec(&folder, fenced)).await;
-    assert!(matches!(refused, Err(Error::NotASocket { .. })));
+    assert!(matches!(
+        refused,
+        Err(Error::Door(door::Error::NotASocket { .. }))
+    ));
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
 }
 
@@ -104,7 +110,10 @@ async fn a_path_may_have_107_bytes() {
             opened.unwrap();
         } else {
             let error = opened.unwrap_err();
-            assert!(matches!(error, Error::PathTooLong { length: 108, .. }));
+            assert!(matches!(
+                error,
+                Error::Door(door::Error::PathTooLong { length: 108, .. })
+            ));
             assert!(error.to_string().contains("107"), "{error}");
         }
     }
