@@ -83,7 +83,7 @@ export function jobView(root, route) {
     try {
       job = (await call("POST", jobPath(id, name), { body, signal })) ?? job;
       problem = null;
-      announce({ cancel: "Asked to stop", retry: "Goes on from the failed phase", feedback: "A new revision is queued" }[name]);
+      announce({ cancel: "Asked to stop", retry: "Goes on from the failed phase", resume: "Goes on as soon as a host takes it", feedback: "A new revision is queued" }[name]);
     } catch (error) {
       if (isGone(error)) return false;
       problem = error;
@@ -109,7 +109,7 @@ export function jobView(root, route) {
     const name = event.target.closest("[data-act]")?.dataset.act;
     if (name === "again") load();
     if (name === "cancel") cancel();
-    if (name === "retry") act("retry");
+    if (name === "retry" || name === "resume") act(name);
     if (name === "all-files") {
       allFiles = true;
       show(filesBox, ...fileList(id, files, allFiles));
@@ -158,6 +158,7 @@ function headOf(job, problem, busy) {
       h("div", { class: "row" },
         job.site && playLink(webAddress(job.site.url), job.name, "primary"),
         (job.status === "failed" || job.status === "cancelled") && h("button", { class: "button", type: "button", "data-act": "retry", disabled: Boolean(busy), title: "Goes on from the phase that stopped" }, busy === "retry" ? "Retrying…" : "Retry"),
+        job.status === "waiting" && h("button", { class: "button", type: "button", "data-act": "resume", disabled: Boolean(busy), title: "Tries again now, whatever it waits for" }, busy === "resume" ? "Going on…" : "Go on now"),
         LIVE.has(job.status) && h("button", { class: "button danger", type: "button", "data-act": "cancel", disabled: stopping }, stopping ? "Stopping…" : "Cancel"))),
   ];
 }
@@ -174,7 +175,8 @@ function facts(job) {
     ["Started", job.started_at && when(job.started_at)],
     ["Finished", job.finished_at && when(job.finished_at)],
     [job.finished_at ? "Took" : "Runs for", job.started_at && took(job.started_at, job.finished_at)],
-    ["Cost", money(job.cost_usd) ?? "nothing"],
+    ["Cost", spending(job.budget, money(job.cost_usd) ?? "nothing")],
+    ["Tokens", job.budget?.requests ? tokens(job.budget) : null],
     ["Id", h("code", { class: "id" }, job.id)],
   ].filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "");
   return h("section", { class: "card" },
@@ -183,13 +185,31 @@ function facts(job) {
     params && h("details", { "data-key": "params" }, h("summary", {}, "Parameters"), h("pre", { tabindex: "0" }, params)));
 }
 
+/** What was spent, of what may be where that has an end. */
+function spending(budget, otherwise) {
+  if (!budget?.requests && !budget?.limit_usd) return otherwise;
+  const spent = money(budget.spent_usd) ?? "$0";
+  if (!budget.limit_usd) return spent;
+  const limit = Number.parseFloat(budget.limit_usd);
+  return h("span", { class: "budget" },
+    h("span", {}, `${spent} of ${money(budget.limit_usd) ?? "$0"}`),
+    h("meter", { min: 0, max: limit, high: limit * 0.9, value: Number.parseFloat(budget.spent_usd), "aria-label": "Of its budget" }),
+    budget.near && h("strong", { class: "near" }, "nearly used up"));
+}
+
+function tokens(budget) {
+  const read = budget.input_tokens + budget.cache_read_tokens + budget.cache_write_tokens;
+  return `${count(read)} in (${count(budget.cache_read_tokens)} from the cache), ${count(budget.output_tokens)} out, ${plural(budget.requests, "request")}`;
+}
+
 function phaseCard(phase, job) {
   const attempts = phase.attempts ?? [];
   const live = phase.status === "running" && job.status === "running";
   return h("li", { class: "card phase", "data-key": phase.id, "data-status": live || phase.status !== "running" ? phase.status : "held" },
     h("div", { class: "phase-head" },
       h("h3", {}, phase.id), pill(phase.status),
-      live && job.phase === phase.id && job.stage && h("span", { class: "dim" }, job.stage)),
+      live && job.phase === phase.id && job.stage && h("span", { class: "dim" }, job.stage),
+      phase.budget?.requests > 0 && h("span", { class: "dim spent", title: tokens(phase.budget) }, spending(phase.budget))),
     attempts.length === 0 && phase.status === "running" && h("p", { class: "dim" }, "Starting"),
     attempts.map((attempt, at) => attemptCard(attempt, at === attempts.length - 1)));
 }

@@ -71,8 +71,20 @@ pub(crate) enum Command {
     Gates(Server),
     /// Set a group's limits; one that isn't given is taken away
     #[command(after_help = "Examples:\n  gantry group acme --concurrency 2\n  \
-        gantry group acme --rate 100/3600\n  gantry group '*' --concurrency 5")]
+        gantry group acme --rate 100/3600\n  gantry group '*' --concurrency 5 --budget 20")]
     Group(Group),
+    /// Give a job or one of its phases another budget; one that waits for money goes on
+    #[command(
+        after_help = "Examples:\n  gantry budget 0198c0de-0000-7000-8000-000000000001 12.50\n  \
+        gantry budget 0198c0de-0000-7000-8000-000000000001 5 --phase build"
+    )]
+    Budget(Budget),
+    /// What today has cost, of what it may
+    #[command(after_help = "Example:\n  gantry budgets")]
+    Budgets(Server),
+    /// Let a job that waits go on now, whatever it waits for
+    #[command(after_help = "Example:\n  gantry continue 0198c0de-0000-7000-8000-000000000001")]
+    Continue(One),
     /// Tokens: who may call the hosts, and for what
     #[command(subcommand)]
     Token(Token),
@@ -292,6 +304,22 @@ pub(crate) struct Group {
     /// How many jobs may start in how many seconds
     #[arg(long, value_name = "JOBS/SECONDS")]
     pub(crate) rate: Option<String>,
+    /// What its jobs may cost a day, in dollars
+    #[arg(long, value_name = "USD")]
+    pub(crate) budget: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Budget {
+    /// The job's id
+    pub(crate) id: String,
+    /// What it may cost in all, in dollars; without it, what the pipeline says
+    pub(crate) usd: Option<String>,
+    /// Of this phase only
+    #[arg(long, value_name = "ID")]
+    pub(crate) phase: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
 }

@@ -1,5 +1,6 @@
 //! What each command does. Commands of a running host are clients of its API.
 
+mod budgets;
 mod check;
 mod gates;
 mod jobs;
@@ -77,6 +78,9 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Resume(args) => gates::pause(&args, "resume").await,
         Command::Gates(server) => gates::list(&server).await,
         Command::Group(args) => gates::group(&args).await,
+        Command::Budget(args) => budgets::set(&args).await,
+        Command::Budgets(server) => budgets::list(&server).await,
+        Command::Continue(args) => budgets::go_on(&args).await,
         Command::Logs(args) => jobs::logs(&args).await,
         Command::Token(token) => tokens::run(token).await,
         Command::Plugin(plugin) => plugins::run(plugin).await,

@@ -104,10 +104,15 @@ pub(crate) fn job(job: &Value) -> String {
     for phase in job["phases"].as_array().into_iter().flatten() {
         let attempts = phase["attempts"].as_array().map_or(0, Vec::len);
         lines.push_str(&format!(
-            "  {:12} {:9} {attempts} attempt(s)\n",
+            "  {:12} {:9} {attempts} attempt(s){}\n",
             text(phase, "id"),
-            text(phase, "status")
+            text(phase, "status"),
+            spent(&phase["budget"])
         ));
+    }
+    let all = spent(&job["budget"]);
+    if !all.is_empty() {
+        lines.push_str(&format!("  in all{all}\n"));
     }
     if job["wait"].is_object() {
         let wait = &job["wait"];
@@ -136,6 +141,34 @@ pub(crate) fn job(job: &Value) -> String {
 }
 
 /// A line a limit or pause.
+/// What was spent of what may be; empty where there is nothing to say.
+fn spent(budget: &Value) -> String {
+    let (spent, limit) = (&budget["spent_usd"], budget["limit_usd"].as_str());
+    match (spent.as_str(), limit) {
+        (None | Some("0.00"), None) => String::new(),
+        (spent, limit) => {
+            let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+            let near = if budget["near"] == true { ", nearly used up" } else { "" };
+            format!(", {}{of} dollars{near}", spent.unwrap_or("0.00"))
+        }
+    }
+}
+
+/// What a day has cost.
+pub(crate) fn budgets(today: &Value) -> String {
+    let shown = |name: &str, budget: &Value| {
+        let said = spent(budget);
+        let said = said.trim_start_matches(", ");
+        let said = if said.is_empty() { "nothing" } else { said };
+        format!("{name:20} {said}\n")
+    };
+    let mut lines = shown(text(today, "day"), &today["all"]);
+    for (group, budget) in today["groups"].as_object().into_iter().flatten() {
+        lines.push_str(&shown(&format!("  {group}"), budget));
+    }
+    lines
+}
+
 pub(crate) fn gates(page: &Value) -> String {
     let lines: String = items(page).map(gate).collect();
     if lines.is_empty() {

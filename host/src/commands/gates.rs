@@ -26,7 +26,11 @@ pub(crate) async fn pause(args: &Pause, verb: &str) -> Result<ExitCode> {
 
 pub(crate) async fn group(args: &Group) -> Result<ExitCode> {
     let rate = args.rate.as_deref().map(rate).transpose()?;
-    let limits = json!({ "concurrency": args.concurrency, "rate": rate });
+    let limits = json!({
+        "concurrency": args.concurrency,
+        "rate": rate,
+        "budget_usd": args.budget,
+    });
     let path = format!("/api/groups/{}", segment(&args.name)?);
     let gate = Client::new(&args.server)?.put(&path, &limits).await?;
     show::answer(args.server.json, &gate, show::gate)?;
