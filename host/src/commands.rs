@@ -1,6 +1,7 @@
 //! What each command does. Commands of a running host are clients of its API.
 
 mod check;
+mod files;
 mod gates;
 mod jobs;
 mod many;
@@ -73,6 +74,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Watch(args) => jobs::watch(&args).await,
         Command::Cancel(args) => many::cancel(&args).await,
         Command::Retry(args) => many::retry(&args).await,
+        Command::Diff(args) => files::diff(&args).await,
+        Command::Export(args) => files::export(&args).await,
         Command::Pause(args) => gates::pause(&args, "pause").await,
         Command::Resume(args) => gates::pause(&args, "resume").await,
         Command::Gates(server) => gates::list(&server).await,

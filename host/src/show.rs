@@ -1,6 +1,10 @@
 //! What a command prints: JSON as it came, or lines for people. That nobody reads it is an error
 //! like any other here.
 
+mod changes;
+
+pub(crate) use changes::changes;
+
 use serde_json::Value;
 use std::io::{self, Write as _};
 

@@ -21,7 +21,9 @@ mod query;
 mod view;
 mod waits;
 
+mod archive;
 mod bulk;
+mod changes;
 mod events;
 mod files;
 mod jobs;
@@ -40,7 +42,7 @@ mod stats;
 mod tokens;
 
 pub use config::{ApiConfig, Entropy, Now, Ready, Secret};
-pub use files::{FilesError, FilesPage, JobFiles};
+pub use files::{FilesError, FilesPage, JobFiles, Packed};
 pub use gallery::Asset;
 pub use pages::SiteFiles;
 pub use routes::{Need, Route};

@@ -65,14 +65,15 @@ impl Holder<'_> {
                 under.listener.listen(false).await;
                 told.as_input().map(Done::of)
             }
-            Watched::Lost(error) => Some(outcome::used_up(
-                &key,
-                error.failure_kind(),
-                error.to_string(),
-            )),
+            Watched::Lost(error) => {
+                self.keep_what_is_left(job, &key).await;
+                let kind = error.failure_kind();
+                Some(outcome::used_up(&key, kind, error.to_string()))
+            }
             Watched::Ended(ended) => {
                 self.hear_out(&mut under).await?;
                 self.driver.at(Boundary::RunHeardOut);
+                self.keep_what_is_left(job, &key).await;
                 self.ended(key, under, &ended).await
             }
         }

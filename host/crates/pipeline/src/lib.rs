@@ -17,10 +17,12 @@ mod retention;
 mod spec;
 mod timestamp;
 
+mod change;
 mod event;
 mod job;
 mod outcome;
 mod session;
+mod snapshot;
 mod unknown;
 
 mod step;
@@ -33,6 +35,7 @@ pub use back_off::{BackOff, BackOffs, Pauses};
 pub use blame::{Accused, BlameRule, PluginFault, blame};
 pub use boundary::{Boundaries, Boundary};
 pub use breaker::{Breaker, BreakerGate, BreakerRule};
+pub use change::{ChangeKind, ChangedFile, Changes, ContentKind, FileState, LeftOut};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
@@ -52,6 +55,7 @@ pub use plugin::{
 };
 pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use session::Session;
+pub use snapshot::{AttemptKey, AttemptSnapshots, SnapshotName};
 pub use spec::{
     DeploySpec, Network, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,
