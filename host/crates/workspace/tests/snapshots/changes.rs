@@ -189,14 +189,15 @@ fn an_object_that_is_gone_or_damaged_is_named_as_such() {
         let limits = DiffLimits::default();
         place.workspace.changes(&before, &after, &limits)
     };
-    for (n, object) in objects.iter().enumerate() {
+    for object in &objects {
         let whole = fs::read(object).unwrap();
         fs::remove_file(object).unwrap();
         assert!(matches!(compare(), Err(WorkspaceError::Io { .. })));
         // A content under another's name is none, however whole it is.
-        let other = fs::read(&objects[(n + 1) % 4]);
-        let other = other.unwrap();
-        for broken in [&whole[..whole.len() / 2], b"", b"nonsense", &other] {
+        let others = objects.iter().filter(|other| *other != object);
+        let others = others.map(|other| fs::read(other).unwrap());
+        let broken = [&whole[..whole.len() / 2], b"", b"nonsense"].map(<[u8]>::to_vec);
+        for broken in others.chain(broken) {
             fs::write(object, broken).unwrap();
             let error = compare().unwrap_err();
             assert!(matches!(error, WorkspaceError::Io { .. }), "{error}");
