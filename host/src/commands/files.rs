@@ -35,10 +35,8 @@ fn last_attempt<'a>(
     let phases = job["phases"].as_array().into_iter().flatten().rev();
     for it in phases {
         let id = it["id"].as_str().unwrap_or_default();
-        let attempts = it["attempts"].as_array().into_iter().flatten();
-        let last = attempts
-            .filter(|attempt| attempt["revision"] == *revision)
-            .last();
+        let mut attempts = it["attempts"].as_array().into_iter().flatten();
+        let last = attempts.rfind(|attempt| attempt["revision"] == *revision);
         match last {
             Some(last) if phase.is_none_or(|phase| phase == id) => {
                 return Ok((id, last["number"].clone()));

@@ -75,8 +75,8 @@ fn putting_back_is_done_again_from_wherever_it_was_cut_off() {
     let snapshot = place.snapshot();
     // Cut off in the middle: an object that ends early.
     let objects = place.objects();
-    let longest = objects.iter().filter(|it| fs::read(it).unwrap().len() < 40);
-    let broken = longest.last().unwrap();
+    let mut short = objects.iter().filter(|it| fs::read(it).unwrap().len() < 40);
+    let broken = short.next_back().unwrap();
     let whole = fs::read(broken).unwrap();
     fs::write(broken, &whole[..whole.len() - 6]).unwrap();
     place.write("3/file", "changed by the agent");
