@@ -2,6 +2,7 @@
 // done with it. It shows only the buttons that its status allows; the host has the last word.
 
 import { call, isGone, jobPath, webAddress } from "./api.js";
+import { changes } from "./changes.js";
 import { announce, h, show, soon } from "./dom.js";
 import { count, duration, money, plural, size, took, when } from "./format.js";
 import { logs } from "./logs.js";
@@ -30,6 +31,7 @@ export function jobView(root, route) {
   const revise = feedbackForm();
   const filesBox = h("section", { class: "card", "aria-labelledby": "files-title" });
   const log = logs(id, signal);
+  const changed = changes(id, signal, () => render());
   const columns = h("div", { class: "columns", hidden: true },
     h("div", { class: "stack" }, phases, log.element), h("div", { class: "stack" }, side, revise.element, filesBox));
   root.append(h("p", { class: "crumb" }, h("a", { href: "#/jobs" }, "← Jobs")), head, columns);
@@ -70,7 +72,7 @@ export function jobView(root, route) {
     if (!job) return show(head, heading("Job"), problem.status === 404 ? gone() : failure(problem));
     columns.hidden = false;
     show(head, ...headOf(job, problem, busy));
-    show(phases, h("h2", { id: "phases-title" }, "Phases"), h("ol", { class: "phases" }, (job.phases ?? []).map((phase) => phaseCard(phase, job))));
+    show(phases, h("h2", { id: "phases-title" }, "Phases"), h("ol", { class: "phases" }, (job.phases ?? []).map((phase) => phaseCard(phase, job, changed))));
     show(side, facts(job));
     revise.element.hidden = LIVE.has(job.status);
     log.setLive(LIVE.has(job.status));
@@ -106,10 +108,11 @@ export function jobView(root, route) {
   }, FALLBACK_MS);
 
   root.addEventListener("click", (event) => {
-    const name = event.target.closest("[data-act]")?.dataset.act;
+    const { act: name, ...about } = event.target.closest("[data-act]")?.dataset ?? {};
     if (name === "again") load();
     if (name === "cancel") cancel();
     if (name === "retry" || name === "resume") act(name);
+    if (name === "changes") changed.load(about);
     if (name === "all-files") {
       allFiles = true;
       show(filesBox, ...fileList(id, files, allFiles));
@@ -202,7 +205,7 @@ function tokens(budget) {
   return `${count(read)} in (${count(budget.cache_read_tokens)} from the cache), ${count(budget.output_tokens)} out, ${plural(budget.requests, "request")}`;
 }
 
-function phaseCard(phase, job) {
+function phaseCard(phase, job, changed) {
   const attempts = phase.attempts ?? [];
   const live = phase.status === "running" && job.status === "running";
   return h("li", { class: "card phase", "data-key": phase.id, "data-status": live || phase.status !== "running" ? phase.status : "held" },
@@ -211,10 +214,10 @@ function phaseCard(phase, job) {
       live && job.phase === phase.id && job.stage && h("span", { class: "dim" }, job.stage),
       phase.budget?.requests > 0 && h("span", { class: "dim spent", title: tokens(phase.budget) }, spending(phase.budget))),
     attempts.length === 0 && phase.status === "running" && h("p", { class: "dim" }, "Starting"),
-    attempts.map((attempt, at) => attemptCard(attempt, at === attempts.length - 1)));
+    attempts.map((attempt, at) => attemptCard(attempt, at === attempts.length - 1, changed.box(phase.id, attempt))));
 }
 
-function attemptCard(attempt, last) {
+function attemptCard(attempt, last, changed) {
   const { plugin } = attempt;
   const tasks = attempt.tasks ?? [];
   return h("details", { class: "attempt", open: last, "data-key": `${attempt.revision}.${attempt.number}` },
@@ -226,7 +229,8 @@ function attemptCard(attempt, last) {
       plugin && h("span", { title: plugin.digest ? `digest ${plugin.digest}` : null }, "plugin ", h("code", {}, `${plugin.name}@${plugin.version}`)),
       attempt.started_at && h("span", {}, "started ", when(attempt.started_at))),
     attempt.message && h("blockquote", { class: "said", "data-verdict": attempt.verdict }, attempt.message),
-    tasks.length > 0 && taskTable(tasks));
+    tasks.length > 0 && taskTable(tasks),
+    tasks.length > 0 && changed);
 }
 
 function taskTable(tasks) {
@@ -260,6 +264,7 @@ function fileList(id, files, all) {
       h("ul", { class: "files" }, shown.map((file) => h("li", { "data-key": file.path },
         h("a", { href: jobPath(id, "files", ...file.path.split("/")), download: file.path.split("/").at(-1) }, file.path),
         h("span", { class: "dim n" }, size(file.size))))),
+      h("p", {}, h("a", { href: jobPath(id, "archive"), download: "" }, "All of them as one archive")),
       shown.length < files.length && h("button", { class: "button small", type: "button", "data-act": "all-files" }, `Show all ${files.length}`)),
   ];
 }

@@ -1,14 +1,14 @@
 //! Where parts that don't know each other meet: a workspace as the API's files, a site's folder
 //! as the API's pages, the store as the plugins' memory.
 
-use api::{FilesError, FilesPage, JobFiles, SiteFiles};
+use api::{FilesError, FilesPage, JobFiles, Packed, SiteFiles};
 use async_trait::async_trait;
-use pipeline::{Digest, Job, PluginHold, PluginPin, RecordedCall};
+use pipeline::{AttemptKey, Changes, Digest, Job, PluginHold, PluginPin, RecordedCall};
 use plugin_runtime::Archive;
 use std::fs::File;
 use std::sync::Arc;
 use store::{DriverStore, PluginStore, StoreError};
-use workspace::{Folder, RelativePath, Root, TreeLimits, WorkspaceError};
+use workspace::{DiffLimits, Folder, RelativePath, Root, TreeLimits, Workspace, WorkspaceError};
 
 /// The workspaces of this host, read-only.
 pub(crate) struct Workspaces {
@@ -31,17 +31,40 @@ impl JobFiles for Workspaces {
         let path = RelativePath::new(path).map_err(files_error)?;
         self.folder(job)?.file(&path).map_err(files_error)
     }
+
+    fn pack(&self, job: &Job) -> Result<Packed, FilesError> {
+        let archive = self.folder(job)?.archive(&self.limits);
+        let archive = archive.map_err(files_error)?;
+        Ok(Packed {
+            left_out: archive.left_out(),
+            archive: Box::new(archive),
+        })
+    }
+
+    fn changes(&self, job: &Job, attempt: &AttemptKey) -> Result<Changes, FilesError> {
+        let workspace = self.workspace(job)?;
+        let names = job.snapshots_of(attempt).ok_or(FilesError::NotFound)?;
+        let named = |name| workspace.snapshot_named(name).map_err(files_error);
+        let before = named(&names.before)?.ok_or(FilesError::NotFound)?;
+        for name in &names.after {
+            if let Some(after) = named(name)? {
+                let changes = workspace.changes(&before, &after, &DiffLimits::default());
+                return changes.map_err(files_error);
+            }
+        }
+        Err(FilesError::NotFound)
+    }
 }
 
 impl Workspaces {
     fn folder(&self, job: &Job) -> Result<Folder, FilesError> {
+        self.workspace(job)?.files().map_err(files_error)
+    }
+
+    fn workspace(&self, job: &Job) -> Result<Workspace, FilesError> {
         match &job.root {
             Some(root) if root != self.root.id() => Err(FilesError::Elsewhere),
-            _ => self
-                .root
-                .workspace(job.id, None)
-                .files()
-                .map_err(files_error),
+            _ => Ok(self.root.workspace(job.id, None)),
         }
     }
 }
@@ -70,6 +93,7 @@ fn files_error(error: WorkspaceError) -> FilesError {
             FilesError::Invalid(error.to_string())
         }
         WorkspaceError::Io { source, .. } => FilesError::Io(source),
+        WorkspaceError::Partial(_) => FilesError::Io(std::io::Error::other(error.to_string())),
     }
 }
 

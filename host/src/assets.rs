@@ -31,6 +31,7 @@ pub(crate) const GALLERY: &[Asset] = &[
     asset!("favicon.svg", "image/svg+xml"),
     script!("app.js"),
     script!("api.js"),
+    script!("changes.js"),
     script!("dom.js"),
     script!("format.js"),
     script!("live.js"),

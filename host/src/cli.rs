@@ -60,6 +60,18 @@ pub(crate) enum Command {
     /// Print a job's log
     #[command(after_help = "Example:\n  gantry logs 0198c0de-0000-7000-8000-000000000001 --follow")]
     Logs(Logs),
+    /// Show what an attempt changed in a job's files
+    #[command(
+        after_help = "Examples:\n  gantry diff 0198c0de-0000-7000-8000-000000000001\n  \
+        gantry diff 0198c0de-0000-7000-8000-000000000001 --phase build --attempt 2"
+    )]
+    Diff(Diff),
+    /// Save a job's files as a tar archive
+    #[command(
+        after_help = "Examples:\n  gantry export 0198c0de-0000-7000-8000-000000000001\n  \
+        gantry export 0198c0de-0000-7000-8000-000000000001 --output - | tar tv"
+    )]
+    Export(Export),
     /// Let no more jobs start, of a pipeline or of all; what runs goes on
     #[command(after_help = "Examples:\n  gantry pause --pipeline game\n  gantry pause --all")]
     Pause(Pause),
@@ -331,6 +343,34 @@ pub(crate) struct Logs {
     /// Go on until the job ends
     #[arg(long)]
     pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The job's id
+    pub(crate) id: String,
+    /// Of this phase; without it, of the last one that has begun
+    #[arg(long)]
+    pub(crate) phase: Option<String>,
+    /// The attempt's number; without it, the last one
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+    /// Of this revision of the job; without it, of the current one
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<u32>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The job's id
+    pub(crate) id: String,
+    /// Where to; `-` is standard output. Without it ID.tar in this folder
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) server: Server,
 }

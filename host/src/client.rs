@@ -61,8 +61,8 @@ impl Client {
         Ok(())
     }
 
-    /// A stream of events, open.
-    pub(crate) async fn events(&self, path: &str) -> Result<Response> {
+    /// An answer that is read as it comes: events, or an archive.
+    pub(crate) async fn open(&self, path: &str) -> Result<Response> {
         self.send(self.request(Method::GET, path)?).await
     }
 

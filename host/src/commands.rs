@@ -2,6 +2,7 @@
 
 mod budgets;
 mod check;
+mod files;
 mod gates;
 mod jobs;
 mod many;
@@ -74,6 +75,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Watch(args) => jobs::watch(&args).await,
         Command::Cancel(args) => many::cancel(&args).await,
         Command::Retry(args) => many::retry(&args).await,
+        Command::Diff(args) => files::diff(&args).await,
+        Command::Export(args) => files::export(&args).await,
         Command::Pause(args) => gates::pause(&args, "pause").await,
         Command::Resume(args) => gates::pause(&args, "resume").await,
         Command::Gates(server) => gates::list(&server).await,

@@ -1,6 +1,10 @@
 //! What a command prints: JSON as it came, or lines for people. That nobody reads it is an error
 //! like any other here.
 
+mod changes;
+
+pub(crate) use changes::changes;
+
 use serde_json::Value;
 use std::io::{self, Write as _};
 
@@ -147,8 +151,14 @@ fn spent(budget: &Value) -> String {
     match (spent.as_str(), limit) {
         (None | Some("0.00"), None) => String::new(),
         (spent, limit) => {
-            let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
-            let near = if budget["near"] == true { ", nearly used up" } else { "" };
+            let of = limit
+                .map(|limit| format!(" of {limit}"))
+                .unwrap_or_default();
+            let near = if budget["near"] == true {
+                ", nearly used up"
+            } else {
+                ""
+            };
             format!(", {}{of} dollars{near}", spent.unwrap_or("0.00"))
         }
     }

@@ -83,7 +83,7 @@ async fn follow(client: &Client, id: &str, server: &Server) -> Result<ExitCode> 
     let mut after = 0;
     loop {
         let mut events = client
-            .events(&format!("/api/jobs/{id}/events?after={after}"))
+            .open(&format!("/api/jobs/{id}/events?after={after}"))
             .await?;
         let mut buffer = Vec::new();
         while let Ok(Some(chunk)) = events.chunk().await {

@@ -30,6 +30,7 @@ const OTHERS: &[Boundary] = &[
     Boundary::RunStarted,
     Boundary::OutputTold,
     Boundary::RunHeardOut,
+    Boundary::SnapshotTaken,
     Boundary::FilesLaidOut,
     Boundary::AddressReserved,
 ];

@@ -10,10 +10,10 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use pipeline::{FileEntry, Job};
+use pipeline::{AttemptKey, Changes, FileEntry, Job, LeftOut};
 use serde_json::json;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
@@ -51,6 +51,14 @@ pub struct FilesPage {
     pub more: bool,
 }
 
+/// A workspace's files in one tar archive.
+pub struct Packed {
+    /// Made while it is read, which may block.
+    pub archive: Box<dyn Read + Send>,
+    /// What isn't in it.
+    pub left_out: LeftOut,
+}
+
 /// The workspaces' files. Calls may block: they are made on threads for that.
 pub trait JobFiles: Send + Sync {
     /// Regular files of the job's workspace, after the path `after`, at most `limit`.
@@ -64,6 +72,18 @@ pub trait JobFiles: Send + Sync {
     /// # Errors
     /// [`FilesError`].
     fn open(&self, job: &Job, path: &str) -> Result<(File, u64), FilesError>;
+
+    /// All regular files as one archive.
+    ///
+    /// # Errors
+    /// [`FilesError`].
+    fn pack(&self, job: &Job) -> Result<Packed, FilesError>;
+
+    /// What an attempt of the job changed so far, by the snapshots that were taken.
+    ///
+    /// # Errors
+    /// [`FilesError`]; not found where there is no such attempt, or no snapshot of it.
+    fn changes(&self, job: &Job, attempt: &AttemptKey) -> Result<Changes, FilesError>;
 }
 
 /// More than a workspace should hold; whoever has more gets pages.
@@ -119,15 +139,20 @@ pub(crate) async fn open(
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let files = Arc::clone(&shared.files);
     let (file, size) = blocking(move || files.open(&job, &path)).await?;
-    let named = |text: &str| HeaderValue::from_str(text);
-    let disposition = named(&disposition(&name)).unwrap_or(HeaderValue::from_static("attachment"));
-    let headers = [
-        (header::CONTENT_DISPOSITION, disposition),
+    let headers = attachment(&name, HeaderValue::from_static("application/octet-stream"));
+    let size_of_it = [(header::CONTENT_LENGTH, HeaderValue::from(size))];
+    Ok((headers, size_of_it, streamed(file, size)).into_response())
+}
+
+/// What keeps something that an agent wrote from being anything but a file to save.
+pub(crate) fn attachment(name: &str, kind: HeaderValue) -> [(HeaderName, HeaderValue); 4] {
+    let disposition = HeaderValue::from_str(&disposition(name));
+    [
         (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
+            header::CONTENT_DISPOSITION,
+            disposition.unwrap_or(HeaderValue::from_static("attachment")),
         ),
-        (header::CONTENT_LENGTH, HeaderValue::from(size)),
+        (header::CONTENT_TYPE, kind),
         (
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static("sandbox"),
@@ -136,8 +161,7 @@ pub(crate) async fn open(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
         ),
-    ];
-    Ok((headers, streamed(file, size)).into_response())
+    ]
 }
 
 /// A call that may block.

@@ -21,8 +21,10 @@ mod query;
 mod view;
 mod waits;
 
+mod archive;
 mod budgets;
 mod bulk;
+mod changes;
 mod events;
 mod files;
 mod jobs;
@@ -41,7 +43,7 @@ mod stats;
 mod tokens;
 
 pub use config::{ApiConfig, Entropy, Now, Ready, Secret};
-pub use files::{FilesError, FilesPage, JobFiles};
+pub use files::{FilesError, FilesPage, JobFiles, Packed};
 pub use gallery::Asset;
 pub use pages::SiteFiles;
 pub use routes::{Need, Route};

@@ -2,8 +2,8 @@
 //! request that may not pass is `auth`'s.
 
 use crate::{
-    Shared, budgets, bulk, events, files, gallery, gates, health, jobs, logs, pipelines, plugins,
-    session, sites, stats, tokens,
+    Shared, archive, budgets, bulk, changes, events, files, gallery, gates, health, jobs, logs,
+    pipelines, plugins, session, sites, stats, tokens,
 };
 use axum::Router;
 use axum::handler::Handler;
@@ -84,6 +84,12 @@ pub(crate) fn table() -> Table {
         .get("/api/jobs/{id}/events", Read, events::of_job)
         .get("/api/jobs/{id}/files", Read, files::list)
         .get("/api/jobs/{id}/files/{*path}", Read, files::open)
+        .get("/api/jobs/{id}/archive", Read, archive::read)
+        .get(
+            "/api/jobs/{id}/attempts/{phase}/{attempt}/diff",
+            Read,
+            changes::read,
+        )
         .get("/api/events", Read, events::of_all)
         .get("/api/sites", Read, sites::list)
         .delete("/api/sites/{slug}", Admin, sites::delete)

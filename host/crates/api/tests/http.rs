@@ -31,3 +31,5 @@ mod streams;
 mod tokens;
 #[path = "http/views.rs"]
 mod views;
+#[path = "http/workspaces.rs"]
+mod workspaces;

@@ -76,6 +76,7 @@ impl Holder<'_> {
             }
             Watched::Lost(error) => {
                 self.close_way(under.way.take()).await;
+                self.keep_what_is_left(job, &key).await;
                 let (kind, message) = (error.failure_kind(), error.to_string());
                 Some(outcome::used_up(&key, kind, message))
             }
@@ -83,6 +84,7 @@ impl Holder<'_> {
                 self.close_way(under.way.take()).await;
                 self.hear_out(&mut under).await?;
                 self.driver.at(Boundary::RunHeardOut);
+                self.keep_what_is_left(job, &key).await;
                 self.ended(key, under, &ended).await
             }
         }

@@ -121,6 +121,7 @@ fn read_error(error: WorkspaceError) -> ReadError {
         WorkspaceError::NotAFile(_) | WorkspaceError::NotAFolder(_) => ReadError::NotAFile,
         WorkspaceError::InvalidPath { .. } => ReadError::InvalidPath(error.to_string()),
         WorkspaceError::TooLarge { limit, .. } => ReadError::TooLarge(limit),
+        WorkspaceError::Partial(_) => ReadError::Denied(error.to_string()),
         WorkspaceError::Io { source, .. } => ReadError::Denied(source.kind().to_string()),
     }
 }

@@ -17,6 +17,7 @@ mod slots;
 mod context;
 mod deploying;
 mod follow;
+mod snapshots;
 mod steps;
 
 mod agent;

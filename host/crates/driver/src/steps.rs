@@ -67,24 +67,6 @@ impl Holder<'_> {
         }
     }
 
-    /// The workspace, there and as the phase wants it.
-    async fn set_up(&self, job: &Job, spec: &PhaseSpec, reset: bool) -> Result<(), Done> {
-        let label = format!("r{}-{}", job.revision, spec.id);
-        let (workspace, keeps) = (self.workspace(), spec.reset);
-        let trees = self.driver.config.trees.clone();
-        blocking(move || {
-            workspace.create()?;
-            match keeps {
-                false => Ok(()),
-                // Nothing was kept where this is the first attempt with this workspace.
-                true if reset && workspace.has_kept(&label)? => workspace.put_back(&label, &trees),
-                true => workspace.keep(&label, &trees),
-            }
-        })
-        .await
-        .map_err(|error| broken(&error))
-    }
-
     pub(crate) async fn resolve(
         &self,
         wanted: &PluginReq,
@@ -195,7 +177,7 @@ pub(crate) fn contradiction() -> Done {
 pub(crate) fn broken(error: &WorkspaceError) -> Done {
     let kind = match error {
         WorkspaceError::Io { source, .. } if is_full(source) => FailureKind::Engine,
-        WorkspaceError::TooLarge { .. } => FailureKind::OutOfDisk,
+        WorkspaceError::TooLarge { .. } | WorkspaceError::Partial(_) => FailureKind::OutOfDisk,
         _ => FailureKind::Internal,
     };
     Done::broken(kind, format!("workspace: {error}"))

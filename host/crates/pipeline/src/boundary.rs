@@ -55,6 +55,8 @@ boundaries! {
     OutputTold = "output-told",
     /// An agent has ended and all it printed is told; its outcome isn't made up.
     RunHeardOut = "run-heard-out",
+    /// What the agent left is kept; the outcome of its run isn't committed.
+    SnapshotTaken = "snapshot-taken",
     /// A site's files are laid out, and its address isn't reserved.
     FilesLaidOut = "files-laid-out",
     /// The address is reserved, and the row that publishes isn't there.

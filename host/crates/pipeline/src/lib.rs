@@ -20,10 +20,12 @@ mod retention;
 mod spec;
 mod timestamp;
 
+mod change;
 mod event;
 mod job;
 mod outcome;
 mod session;
+mod snapshot;
 mod unknown;
 
 mod step;
@@ -37,6 +39,7 @@ pub use blame::{Accused, BlameRule, PluginFault, blame};
 pub use boundary::{Boundaries, Boundary};
 pub use breaker::{Breaker, BreakerGate, BreakerRule};
 pub use budget::{BudgetKind, BudgetWait};
+pub use change::{ChangeKind, ChangedFile, Changes, ContentKind, FileState, LeftOut};
 pub use event::{Event, EventKind, Level, LogLine, StoredEvent};
 pub use failure::{Failure, FailureKind};
 pub use id::{Digest, HostId, JobId, Lease, RootId, RunKey};
@@ -58,6 +61,7 @@ pub use plugin::{
 };
 pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use session::Session;
+pub use snapshot::{AttemptKey, AttemptSnapshots, SnapshotName};
 pub use spec::{
     DeploySpec, Permissions, PhaseSpec, PipelineSpec, PluginLimits, PluginReq, SpecError,
     parse_duration, parse_size,

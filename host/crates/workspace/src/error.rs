@@ -1,5 +1,6 @@
 //! What can go wrong with an agent's files. It names the path, never the host's own folders.
 
+use pipeline::LeftOut;
 use std::io;
 use thiserror::Error;
 
@@ -31,6 +32,11 @@ pub enum WorkspaceError {
         /// The limit.
         limit: u64,
     },
+    /// A snapshot that lacks files, where all of them are wanted.
+    #[error(
+        "the workspace can't be put back as it was: its snapshot lacks {0}. Make it smaller, or take `reset` out of the phase"
+    )]
+    Partial(LeftOut),
     /// The operating system refused.
     #[error("`{path}`: {source}")]
     Io {

@@ -1,8 +1,8 @@
-//! The one crate that touches what an agent wrote: it opens, lists, copies and removes, and
+//! The one crate that touches what an agent wrote: it opens, lists, keeps, packs and removes, and
 //! never follows a link, waits on a FIFO or runs a program there.
 //!
 //! A [`Root`] holds a folder for each job; in it, `files` is what the agent sees and owns,
-//! `session` what its CLI keeps between runs, and `before` copies from before a phase.
+//! `session` what its CLI keeps between runs, and `snapshots` what the files were at some moment.
 //! A [`Folder`] is an open directory that nothing below can lead out of.
 
 mod error;
@@ -12,9 +12,17 @@ mod remove;
 mod root;
 mod size;
 mod tree;
+mod walk;
 
+mod archive;
+mod diff;
+mod snapshot;
+
+pub use archive::Archive;
+pub use diff::DiffLimits;
 pub use error::WorkspaceError;
 pub use folder::{Folder, Page};
 pub use path::RelativePath;
 pub use root::{Owner, Root, Workspace};
-pub use tree::{TreeLimits, copy_tree};
+pub use snapshot::Snapshot;
+pub use walk::{TreeLimits, Walk};

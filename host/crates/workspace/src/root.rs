@@ -2,7 +2,7 @@
 //! known here.
 
 use crate::remove::remove_below;
-use crate::{Folder, RelativePath, TreeLimits, WorkspaceError, copy_tree};
+use crate::{Folder, WorkspaceError};
 use pipeline::{JobId, RootId};
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -189,41 +189,9 @@ impl Workspace {
         self.owner
     }
 
-    /// Keeps a copy of its files under `label`, once: a copy that is there stays as it is.
-    ///
-    /// # Errors
-    /// Where there is more than `limits` allow.
-    pub fn keep(&self, label: &str, limits: &TreeLimits) -> Result<(), WorkspaceError> {
-        let io = WorkspaceError::io("before");
-        let kept = self.kept_path(label)?;
-        if kept.exists() {
-            return Ok(());
-        }
-        let partial = kept.with_extension("partial");
-        remove_if_there(&partial).map_err(&io)?;
-        make_private(&partial).map_err(&io)?;
-        copy_tree(&self.files()?, &Folder::open(&partial)?, limits, None)?;
-        fs::rename(&partial, &kept).map_err(&io)
-    }
-
-    /// Whether a copy is kept under `label`.
-    ///
-    /// # Errors
-    /// Where `label` isn't a name.
-    pub fn has_kept(&self, label: &str) -> Result<bool, WorkspaceError> {
-        Ok(self.kept_path(label)?.exists())
-    }
-
-    /// Puts its files back to what was kept under `label`.
-    ///
-    /// # Errors
-    /// Where nothing was kept under it.
-    pub fn put_back(&self, label: &str, limits: &TreeLimits) -> Result<(), WorkspaceError> {
-        let kept = Folder::open(&self.kept_path(label)?)?;
-        let files = self.files()?;
-        remove_below(&files.fd)?;
-        copy_tree(&kept, &files, limits, self.owner)?;
-        Ok(())
+    /// What the host keeps of it: the agent doesn't see it.
+    pub(crate) fn snapshots_path(&self) -> PathBuf {
+        self.dir.join("snapshots")
     }
 
     /// Removes it with all that is in it; gone already is fine.
@@ -238,23 +206,11 @@ impl Workspace {
         }
         fs::remove_dir(&self.dir).map_err(WorkspaceError::io("workspace"))
     }
-
-    fn kept_path(&self, label: &str) -> Result<PathBuf, WorkspaceError> {
-        let label = RelativePath::new(label)?;
-        Ok(self.dir.join("before").join(label.as_str()))
-    }
 }
 
-fn make_private(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-}
-
-fn remove_if_there(path: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

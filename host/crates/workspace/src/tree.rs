@@ -1,91 +1,15 @@
-//! Whole trees: listing, writing and copying, with their limits. Only regular files count;
-//! everything else an agent left is passed over.
+//! Writing below a folder, and what one folder holds. It follows nothing that an agent left in
+//! the way.
 
 use crate::folder::open_below;
 use crate::{Folder, Owner, RelativePath, WorkspaceError};
-use pipeline::{FileEntry, StagedFile};
+use pipeline::StagedFile;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{Read, Write};
 
-/// How much of a tree is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TreeLimits {
-    /// Entries of any kind.
-    pub entries: u64,
-    /// Folders within each other.
-    pub depth: u64,
-    /// Bytes that are copied.
-    pub bytes: u64,
-}
-
-impl Default for TreeLimits {
-    fn default() -> Self {
-        Self {
-            entries: 100_000,
-            depth: 64,
-            bytes: 1 << 30,
-        }
-    }
-}
-
 impl Folder {
-    /// Every regular file at and below `dir`, sorted by path. Names that aren't UTF-8, links,
-    /// FIFOs, sockets, devices and folders that may not be read are left out.
-    ///
-    /// # Errors
-    /// Where `dir` isn't a folder, or there is more than `limits` allow.
-    pub fn files(
-        &self,
-        dir: &RelativePath,
-        limits: &TreeLimits,
-    ) -> Result<Vec<FileEntry>, WorkspaceError> {
-        let mut files = Vec::new();
-        let mut entries = 0;
-        let mut folders = vec![(self.folder(dir)?.fd, dir.as_str().to_owned(), 0)];
-        while let Some((fd, path, depth)) = folders.pop() {
-            for (name, kind) in list(&fd, &path)? {
-                entries += 1;
-                past("the number of entries", entries, limits.entries)?;
-                let Ok(name) = String::from_utf8(name) else {
-                    continue;
-                };
-                let Ok(relative) = RelativePath::new(&name) else {
-                    continue;
-                };
-                let full = if path.is_empty() {
-                    name
-                } else {
-                    format!("{path}/{name}")
-                };
-                match kind {
-                    FileType::Directory => {
-                        past("the depth of folders", depth + 1, limits.depth)?;
-                        match open_below(&fd, &relative, OFlags::DIRECTORY | OFlags::NOFOLLOW) {
-                            Ok(fd) => folders.push((fd, full, depth + 1)),
-                            Err(_) => continue, // Removed, swapped or closed to us.
-                        }
-                    }
-                    FileType::RegularFile => {
-                        let folder = Folder {
-                            fd: dup(&fd, &full)?,
-                        };
-                        if let Ok(entry) = folder.stat(&relative) {
-                            files.push(FileEntry {
-                                path: full,
-                                size: entry.size,
-                            });
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(files)
-    }
-
     /// Writes files of the host's into the folder, each by rename, so that a link in its place
     /// is replaced and never followed. Folders on the way are made.
     ///
@@ -100,7 +24,7 @@ impl Folder {
         Ok(())
     }
 
-    fn put(
+    pub(crate) fn put(
         &self,
         path: &RelativePath,
         content: &mut dyn Read,
@@ -151,35 +75,6 @@ impl Folder {
     }
 }
 
-/// Copies every regular file of `from` into `to`; the number of files and of bytes.
-///
-/// # Errors
-/// Where there is more than `limits` allow, or a file changed its kind meanwhile.
-pub fn copy_tree(
-    from: &Folder,
-    to: &Folder,
-    limits: &TreeLimits,
-    owner: Option<Owner>,
-) -> Result<(u64, u64), WorkspaceError> {
-    let mut copied = 0;
-    let files = from.files(&RelativePath::new("")?, limits)?;
-    let total = files
-        .iter()
-        .fold(0_u64, |sum, file| sum.saturating_add(file.size));
-    past("the size in bytes", total, limits.bytes)?;
-    for entry in &files {
-        let path = RelativePath::new(&entry.path)?;
-        let (file, _) = from.file(&path)?;
-        let executable = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_mode & 0o100 != 0);
-        // It may have grown since it was listed: no more than the limit is ever copied.
-        let left = limits.bytes.saturating_sub(copied) + 1;
-        let mode = if executable { 0o755 } else { 0o644 };
-        copied += to.put(&path, &mut file.take(left), mode, owner)?;
-        past("the size in bytes", copied, limits.bytes)?;
-    }
-    Ok((files.len() as u64, copied))
-}
-
 /// What a folder holds: names as they are, and kinds that are looked up where the file system
 /// doesn't say.
 pub(crate) fn list(fd: &OwnedFd, path: &str) -> Result<Vec<(Vec<u8>, FileType)>, WorkspaceError> {
@@ -208,7 +103,7 @@ pub(crate) fn list(fd: &OwnedFd, path: &str) -> Result<Vec<(Vec<u8>, FileType)>,
     Ok(names)
 }
 
-fn past(what: &str, count: u64, limit: u64) -> Result<(), WorkspaceError> {
+pub(crate) fn past(what: &str, count: u64, limit: u64) -> Result<(), WorkspaceError> {
     if count <= limit {
         return Ok(());
     }

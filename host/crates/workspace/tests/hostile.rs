@@ -9,7 +9,7 @@ use pipeline::{JobId, StagedFile};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use workspace::{Folder, RelativePath, Root, TreeLimits, Workspace, WorkspaceError, copy_tree};
+use workspace::{Folder, RelativePath, Root, TreeLimits, Workspace, WorkspaceError};
 
 fn path(text: &str) -> RelativePath {
     RelativePath::new(text).unwrap()
@@ -129,11 +129,6 @@ fn a_sparse_file_of_two_terabytes_costs_no_more_than_what_is_read_of_it() {
             .unwrap()
             .is_empty()
     );
-    let copy = tempfile::tempdir().unwrap();
-    let to = Folder::open(copy.path()).unwrap();
-    let error = copy_tree(&folder, &to, &TreeLimits::default(), None).unwrap_err();
-    assert!(error.to_string().contains("1073741824"), "{error}");
-    assert!(names(&to).is_empty());
 }
 
 #[test]
@@ -197,26 +192,6 @@ fn what_the_host_writes_replaces_a_link_and_never_follows_one() {
         ["a/b/c.txt", "page.html"],
         "no temporary file is left"
     );
-}
-
-#[test]
-fn files_are_put_back_as_they_were_before() {
-    let place = place();
-    let limits = TreeLimits::default();
-    let folder = place.workspace.files().unwrap();
-    folder.write(&[staged("kept.txt", "before")], None).unwrap();
-    place.workspace.keep("build", &limits).unwrap();
-    folder
-        .write(
-            &[staged("kept.txt", "after"), staged("new/x.txt", "x")],
-            None,
-        )
-        .unwrap();
-    place.workspace.keep("build", &limits).unwrap();
-    place.workspace.put_back("build", &limits).unwrap();
-    assert_eq!(names(&folder), ["kept.txt"]);
-    assert_eq!(folder.read(&path("kept.txt"), 0, 99).unwrap(), b"before");
-    assert!(place.workspace.put_back("never", &limits).is_err());
 }
 
 #[test]

@@ -80,7 +80,7 @@ async fn a_bound_token_meets_no_job_of_another_group() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 10, "routes of one job");
+    assert_eq!(tried, 12, "routes of one job");
     for id in others {
         let job = host.store.job(id).await.unwrap().unwrap();
         assert_eq!(job.status.word(), "queued");

@@ -2,15 +2,15 @@
 //! job. It checks nothing itself.
 
 use crate::by::By;
-use api::{Api, ApiConfig, Asset, FilesError, FilesPage, JobFiles, Secret, SiteFiles};
+use api::{Api, ApiConfig, Asset, FilesError, FilesPage, JobFiles, Packed, Secret, SiteFiles};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use pipeline::{
-    Digest, Failure, FailureKind, FileEntry, HostId, Input, Job, JobId, Limits, PipelineSpec,
-    PluginPin, Publication, SitePlan, Timestamp, step,
+    AttemptKey, Changes, Digest, Failure, FailureKind, FileEntry, HostId, Input, Job, JobId,
+    LeftOut, Limits, PipelineSpec, PluginPin, Publication, SitePlan, Timestamp, step,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -483,6 +483,44 @@ impl JobFiles for Folder {
             )));
         }
         open(&self.0.join(job.id.to_string()).join(path))
+    }
+
+    /// A file `JOB.tar`, with what `JOB.left-out` says isn't in it. Where `JOB.broken` is there,
+    /// it can't be read to its end.
+    fn pack(&self, job: &Job) -> Result<Packed, FilesError> {
+        let (archive, _) = open(&self.0.join(format!("{}.tar", job.id)))?;
+        let left_out = std::fs::read(self.0.join(format!("{}.left-out", job.id)));
+        let broken = self.0.join(format!("{}.broken", job.id)).exists();
+        Ok(Packed {
+            archive: match broken {
+                true => Box::new(std::io::Read::chain(archive, Broken)),
+                false => Box::new(archive),
+            },
+            left_out: left_out.map_or(LeftOut::default(), |text| {
+                serde_json::from_slice(&text).unwrap()
+            }),
+        })
+    }
+
+    /// As a file `JOB.rREVISION.PHASE.ATTEMPT` says.
+    fn changes(&self, job: &Job, key: &AttemptKey) -> Result<Changes, FilesError> {
+        let AttemptKey {
+            revision,
+            phase,
+            attempt,
+        } = key;
+        let name = format!("{}.r{revision}.{phase}.{attempt}", job.id);
+        let text = std::fs::read(self.0.join(name)).map_err(|_| FilesError::NotFound)?;
+        Ok(serde_json::from_slice(&text).unwrap())
+    }
+}
+
+/// What can't be read.
+struct Broken;
+
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("it is broken"))
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) fn path_of(route: &str, id: &str) -> String {
         .replace("{id}", id)
         .replace("{name}", "nothing")
         .replace("{slug}", "nothing")
+        .replace("{phase}", "idea")
+        .replace("{attempt}", "1")
         .replace("{*path}", "a.txt")
         .replace("{*rest}", "nothing/")
 }
