@@ -32,7 +32,8 @@ impl Process {
     }
 
     /// The time that processors have spent on it, in hundredths of a second.
-    pub(super) fn busy(&self) -> u64 {
+    #[must_use]
+    pub fn busy(&self) -> u64 {
         let stat = stat(self.pid).unwrap_or_default();
         let times = stat.split_whitespace().skip(11).take(2);
         times.filter_map(|time| time.parse::<u64>().ok()).sum()

@@ -10,6 +10,8 @@ mod watch;
 
 mod outcome;
 
+pub use accounts::RunAccounts;
+
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::run_folder::RunFolder;

@@ -36,6 +36,7 @@ mod survey;
 #[cfg(test)]
 mod bed;
 
+pub use agent::RunAccounts;
 pub use config::{AgentAbout, DriverConfig, MostLimits, Owners};
 pub use survey::{Doomed, Survey};
 

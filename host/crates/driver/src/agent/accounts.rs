@@ -7,14 +7,19 @@ use pipeline::{BudgetKind, Job, PhaseSpec, Usage, micro_usd};
 use std::sync::Arc;
 use store::{Booked, Booking, BudgetOf, BudgetState, Hold, MoneyStore, Payer, Spending};
 
-/// A run's accounts, as its holder sees them.
+/// A run's accounts in a store, as its holder sees them.
 #[derive(Debug)]
-pub(super) struct RunAccounts {
+pub struct RunAccounts {
     store: Arc<dyn MoneyStore>,
     payer: Payer,
 }
 
 impl RunAccounts {
+    /// Of whoever pays.
+    pub fn new(store: Arc<dyn MoneyStore>, payer: Payer) -> Self {
+        Self { store, payer }
+    }
+
     /// Of a run of this name, in this phase of the job.
     pub(super) fn of(driver: &Driver, hold: &Hold, job: &Job, spec: &PhaseSpec, run: &str) -> Self {
         let planned = |kind| match kind {
@@ -30,17 +35,15 @@ impl RunAccounts {
             };
             (kind, of)
         };
-        Self {
-            store: Arc::clone(&driver.parts.money),
-            payer: Payer {
-                hold: hold.clone(),
-                run: run.to_owned(),
-                revision: job.revision,
-                phase: spec.id.clone(),
-                group: job.group.clone(),
-                budgets: BudgetKind::ALL.into_iter().map(budget).collect(),
-            },
-        }
+        let payer = Payer {
+            hold: hold.clone(),
+            run: run.to_owned(),
+            revision: job.revision,
+            phase: spec.id.clone(),
+            group: job.group.clone(),
+            budgets: BudgetKind::ALL.into_iter().map(budget).collect(),
+        };
+        Self::new(Arc::clone(&driver.parts.money), payer)
     }
 
     /// A budget's owner, as a person would say it.
