@@ -20,7 +20,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("plugin-runtime", &["pipeline"]),
     ("deploy", &["pipeline"]),
     ("workspace", &["pipeline"]),
-    ("gateway", &["door"]),
+    ("gateway", &["door", "pipeline"]),
     ("egress", &["door", "pipeline"]),
     // The other end of plugin-runtime's pipes, in a process of its own.
     ("extism-child", &["pipeline", "plugin-runtime"]),
@@ -67,6 +67,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store",
             "plugin-runtime",
             "demo-agent",
+            // A benchmark pays from a run's accounts as a driver does.
+            "driver",
         ],
     ),
     // Beside the house: what runs in a sandbox, in a container, or before there is a host.

@@ -64,12 +64,12 @@ async fn forward(door: &Arc<Door>, request: Request<Incoming>) -> Result<Respons
     let status = response.status();
     door.ledger
         .answered(status.is_success(), retry_after(response.headers()));
-    let bill = match status.is_success() {
-        true => bill,
-        false => {
-            bill.map(Bill::refused);
+    let bill = match bill {
+        Some(bill) if !status.is_success() => {
+            bill.refused();
             None
         }
+        bill => bill,
     };
     if status.is_redirection() {
         tracing::warn!(
@@ -162,8 +162,10 @@ async fn send(
         Ok(Err(error)) => {
             let reason = chain(&error);
             tracing::warn!(reason, "the provider could not be reached");
-            if error.is_connect() {
-                bill.map(Bill::free);
+            if let Some(bill) = bill
+                && error.is_connect()
+            {
+                bill.free();
             }
             Err(Refusal::unreachable())
         }
