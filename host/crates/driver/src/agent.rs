@@ -18,6 +18,7 @@ use crate::run_folder::RunFolder;
 use crate::signal::Signal;
 use pipeline::{Boundary, Input, Job, PlannedTask, RunKey};
 use runner::Run;
+use std::sync::Arc;
 use std::time::Duration;
 use watch::Watched;
 
@@ -28,10 +29,16 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Before an engine or a store that was away is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A run's way to its model, and who pays.
+struct Gate {
+    run: gateway::Run,
+    accounts: Arc<RunAccounts>,
+}
+
 /// A run under way.
 struct Under {
     run: Box<dyn Run>,
-    gate: Option<gateway::Run>,
+    gate: Option<Gate>,
     way: Option<network::Way>,
     listener: Listener,
     task: PlannedTask,
@@ -99,7 +106,7 @@ async fn settle(under: &mut Under) {
     let Some(mut gate) = under.gate.take() else {
         return;
     };
-    match tokio::time::timeout(SETTLE, gate.close()).await {
+    match tokio::time::timeout(SETTLE, gate.run.close()).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::debug!(%error, "what a run spent isn't booked yet"),
         Err(_) => tracing::debug!("what a run spent isn't booked yet: the store takes its time"),

@@ -3,8 +3,10 @@
 use crate::Driver;
 use async_trait::async_trait;
 use gateway::{Accounts, AccountsError, Budget, Room, Turn, Turned};
-use pipeline::{BudgetKind, Job, PhaseSpec, Usage, micro_usd};
-use std::sync::Arc;
+use pipeline::{BudgetKind, Event, EventKind, Job, PhaseSpec, Usage, micro_usd, usd};
+use serde_json::Map;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Booked, Booking, BudgetOf, BudgetState, Hold, MoneyStore, Payer, Spending};
 
 /// A run's accounts in a store, as its holder sees them.
@@ -12,12 +14,25 @@ use store::{Booked, Booking, BudgetOf, BudgetState, Hold, MoneyStore, Payer, Spe
 pub struct RunAccounts {
     store: Arc<dyn MoneyStore>,
     payer: Payer,
+    near: Mutex<Near>,
+}
+
+/// Budgets that are nearly used up.
+#[derive(Debug, Default)]
+struct Near {
+    seen: BTreeSet<BudgetKind>,
+    /// Those that nobody was told of.
+    news: Vec<BudgetState>,
 }
 
 impl RunAccounts {
     /// Of whoever pays.
     pub fn new(store: Arc<dyn MoneyStore>, payer: Payer) -> Self {
-        Self { store, payer }
+        Self {
+            store,
+            payer,
+            near: Mutex::default(),
+        }
     }
 
     /// Of a run of this name, in this phase of the job.
@@ -59,6 +74,35 @@ impl RunAccounts {
         }
     }
 
+    /// An event for each budget that is nearly used up, once each.
+    pub(super) fn near(&self) -> Vec<Event> {
+        let news = std::mem::take(&mut self.lock().news);
+        let event = |state: BudgetState| Event {
+            kind: EventKind::BudgetNear,
+            phase: Some(self.payer.phase.clone()),
+            attempt: None,
+            data: Map::from_iter([
+                ("budget".to_owned(), state.kind.word().into()),
+                ("limit_usd".to_owned(), usd(state.limit).into()),
+                ("spent_usd".to_owned(), usd(state.spent).into()),
+            ]),
+        };
+        news.into_iter().map(event).collect()
+    }
+
+    fn look(&self, budgets: &[BudgetState]) {
+        let near = &mut *self.lock();
+        for budget in budgets.iter().filter(|budget| budget.is_near()) {
+            if near.seen.insert(budget.kind) {
+                near.news.push(*budget);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Near> {
+        self.near.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is left in all of them.
     fn room(&self, budgets: &[BudgetState]) -> Option<Room> {
         let tightest = budgets.iter().min_by_key(|budget| budget.could())?;
@@ -91,11 +135,14 @@ impl Accounts for RunAccounts {
                 day,
                 granted,
                 budgets,
-            }) => Ok(Turned {
-                day,
-                granted,
-                room: self.room(&budgets),
-            }),
+            }) => {
+                self.look(&budgets);
+                Ok(Turned {
+                    day,
+                    granted,
+                    room: self.room(&budgets),
+                })
+            }
             Ok(Booked::LeaseLost) => Err(AccountsError::Lost),
             Err(error) => Err(AccountsError::Away(error.to_string())),
         }
@@ -113,5 +160,76 @@ fn spending(spent: &gateway::Spent) -> Spending {
             output_tokens: spent.tokens.output,
         },
         assumed_micro_usd: spent.assumed_micro_usd,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+
+    const LIMIT: u64 = 1_000_000;
+
+    /// Of a run with a budget of a dollar for its phase, and of two for its job.
+    fn accounts(bed: &Bed, hold: Hold) -> RunAccounts {
+        let of = |micro_usd| BudgetOf {
+            planned: Some(micro_usd),
+            ceiling: None,
+        };
+        let payer = Payer {
+            hold,
+            run: "a run".to_owned(),
+            revision: 1,
+            phase: "idea".to_owned(),
+            group: None,
+            budgets: [
+                (BudgetKind::Phase, of(LIMIT)),
+                (BudgetKind::Job, of(2 * LIMIT)),
+            ]
+            .into(),
+        };
+        RunAccounts::new(Arc::clone(&bed.store) as _, payer)
+    }
+
+    fn spends(number: u64, micro_usd: u64) -> Turn {
+        let spent = gateway::Spent {
+            requests: 1,
+            micro_usd,
+            ..gateway::Spent::default()
+        };
+        Turn {
+            number,
+            spent,
+            ..Turn::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_budget_that_is_nearly_used_up_is_told_of_once() {
+        let (bed, hold) = Bed::new().await;
+        let accounts = accounts(&bed, hold);
+        accounts.turn(&spends(1, LIMIT / 2)).await.unwrap();
+        assert_eq!(accounts.near(), []);
+        let turned = accounts.turn(&spends(2, LIMIT / 5 * 2)).await.unwrap();
+        let room = turned.room.unwrap();
+        assert_eq!(room.tightest.of, "the phase `idea`");
+        assert_eq!((room.left, room.could), (LIMIT / 10, LIMIT / 10));
+        let told = accounts.near();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].kind, EventKind::BudgetNear);
+        assert_eq!(told[0].data["budget"], "phase");
+        assert_eq!(told[0].data["spent_usd"], "0.90");
+        assert_eq!(told[0].data["limit_usd"], "1.00");
+        accounts.turn(&spends(3, 1)).await.unwrap();
+        assert_eq!(accounts.near(), []);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_anothers_by_now_books_nothing() {
+        let (bed, hold) = Bed::new().await;
+        let accounts = accounts(&bed, hold);
+        bed.claim().await;
+        let lost = accounts.turn(&spends(1, 5)).await;
+        assert_eq!(lost, Err(AccountsError::Lost));
     }
 }

@@ -1,7 +1,7 @@
 //! What a run came to: its ending, its usage, its last words and what it left out. How an ending
 //! counts is `ending`'s matter; whether the work is any good, the plugin's.
 
-use super::Under;
+use super::{Gate, Under};
 use crate::ending::failure;
 use crate::hold::{Done, Holder};
 use crate::output::{From, Output, Told, cut};
@@ -82,10 +82,10 @@ impl Holder<'_> {
 
     /// Closes the run's way to the model, and what all of the run came to, other holders' share
     /// included. None where this holder can't.
-    async fn bill(&self, key: &RunKey, mut gate: gateway::Run) -> Option<(gateway::Usage, Usage)> {
+    async fn bill(&self, key: &RunKey, mut gate: Gate) -> Option<(gateway::Usage, Usage)> {
         let money = &self.driver.parts.money;
         let passed = loop {
-            match gate.close().await {
+            match gate.run.close().await {
                 Ok(passed) => break passed,
                 Err(AccountsError::Lost) => return None,
                 Err(AccountsError::Away(error)) => {
@@ -94,6 +94,7 @@ impl Holder<'_> {
                 }
             }
         };
+        self.tell_near(Some(&gate)).await;
         loop {
             let name = key.name(&self.driver.config.installation);
             match money.spent_by(&name).await {

@@ -3,7 +3,7 @@
 
 use super::accounts::RunAccounts;
 use super::network::SOCKET;
-use super::{Under, outcome};
+use super::{Gate, Under, outcome};
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::output::From;
@@ -148,7 +148,7 @@ impl Holder<'_> {
         key: &RunKey,
         folder: &RunFolder,
         spec: &PhaseSpec,
-    ) -> Result<Option<gateway::Run>, Done> {
+    ) -> Result<Option<Gate>, Done> {
         let Some(gateway) = &self.driver.parts.gateway else {
             return Ok(None);
         };
@@ -159,6 +159,7 @@ impl Holder<'_> {
         }
         let name = key.name(&self.driver.config.installation);
         let accounts = RunAccounts::of(self.driver, &self.hold, job, spec, &name);
+        let accounts = Arc::new(accounts);
         let token = token(folder)?;
         let opened = gateway.open(gateway::RunSpec {
             socket_path: folder.run().join("model.sock"),
@@ -166,10 +167,10 @@ impl Holder<'_> {
             models: vec![spec.model.clone()],
             owner: self.socket_owner(),
             fence: self.driver.fence.watch(),
-            accounts: Arc::new(accounts),
+            accounts: Arc::clone(&accounts) as _,
         });
         match opened.await {
-            Ok(run) => Ok(Some(run)),
+            Ok(run) => Ok(Some(Gate { run, accounts })),
             Err(gateway::Error::Door(error)) => Err(not_opened("gateway", &error)),
             Err(error) => Err(Done::broken(
                 FailureKind::Internal,

@@ -1,7 +1,7 @@
 //! Watching a run: until it ends, or something is told from outside, what it prints is told.
 //! What the ending means is said in `outcome`.
 
-use super::{ASK_AGAIN, Under};
+use super::{ASK_AGAIN, Gate, Under};
 use crate::hold::Holder;
 use crate::listener::Heard;
 use crate::signal::{Signal, told};
@@ -48,10 +48,11 @@ impl Holder<'_> {
                     Err(error) => return Watched::Lost(error),
                 },
                 () = tokio::time::sleep(look) => {
-                    if *probe && gate.as_ref().is_some_and(|gate| gate.usage().answered > 0) {
+                    if *probe && gate.as_ref().is_some_and(|gate| gate.run.usage().answered > 0) {
                         *probe = false;
                         self.provider_answered().await;
                     }
+                    self.tell_near(gate.as_ref()).await;
                     look = match listener.listen(false).await {
                         Heard::All => LOOK,
                         Heard::Later => ASK_AGAIN,
@@ -59,6 +60,24 @@ impl Holder<'_> {
                     };
                 }
             }
+        }
+    }
+
+    /// Tells people of budgets that are nearly used up. What the store doesn't take is lost: what
+    /// was spent is shown with the job in any case.
+    pub(super) async fn tell_near(&self, gate: Option<&Gate>) {
+        let events = gate.map(|gate| gate.accounts.near()).unwrap_or_default();
+        if events.is_empty() {
+            return;
+        }
+        if let Err(error) = self
+            .driver
+            .parts
+            .store
+            .append(&self.hold, &events, &[])
+            .await
+        {
+            tracing::warn!(job.id = %self.hold.job, %error, "nobody is told of a budget's end");
         }
     }
 
