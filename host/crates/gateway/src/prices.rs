@@ -401,13 +401,13 @@ mod tests {
                     (Caching::Minutes, 1),
                     (Caching::Hour, 2),
                 ] {
-                    let third = prompt / 3;
-                    let rest = prompt - 2 * third;
+                    // All but a token of it as dear as it can be.
+                    let dear = prompt.saturating_sub(1);
                     let tokens = Tokens {
-                        input: third + if at == 0 { third } else { 0 },
-                        cache_read: rest,
-                        cache_creation: if at == 1 { third } else { 0 },
-                        cache_creation_hour: if at == 2 { third } else { 0 },
+                        input: if at == 0 { dear } else { 0 },
+                        cache_read: prompt - dear,
+                        cache_creation: if at == 1 { dear } else { 0 },
+                        cache_creation_hour: if at == 2 { dear } else { 0 },
                         output: 777,
                     };
                     let worst = price.worst(prompt, caching, 777);
