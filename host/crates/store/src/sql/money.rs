@@ -25,6 +25,14 @@ macro_rules! account_columns {
     };
 }
 
+/// Of a purse, that nobody holds its run any more.
+macro_rules! orphaned {
+    () => {
+        "WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = purses.job \
+         AND jobs.status = 'running' AND jobs.lease = purses.lease)"
+    };
+}
+
 /// Purses that one call books in full.
 const ORPHANS: i64 = 100;
 
@@ -388,12 +396,19 @@ async fn book_left(store: &Store, hold: &Hold) -> Result<(), Fault> {
     Ok(())
 }
 
+/// As a rule there are none, which takes one statement to see.
 async fn book_orphans(store: &Store) -> Result<u64, Fault> {
+    let any = query(concat!("SELECT 1 FROM purses ", orphaned!(), " LIMIT 1"))
+        .fetch_optional(store.reads())
+        .await?;
+    if any.is_none() {
+        return Ok(0);
+    }
     let mut tx = store.begin().await?;
     let rows = query(concat!(
-        "SELECT run, lease, day, job, phase, group_key, reserved FROM purses WHERE NOT EXISTS ",
-        "(SELECT 1 FROM jobs WHERE jobs.id = purses.job AND jobs.status = 'running' ",
-        "AND jobs.lease = purses.lease) ORDER BY run, lease, day LIMIT $1",
+        "SELECT run, lease, day, job, phase, group_key, reserved FROM purses ",
+        orphaned!(),
+        " ORDER BY run, lease, day LIMIT $1",
         skip_locked!()
     ))
     .bind(ORPHANS)
