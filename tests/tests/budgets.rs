@@ -173,12 +173,8 @@ async fn a_days_budget_waits_for_the_next_day_or_for_a_person() {
     assert_eq!(job["cost_usd"], usd(cost(&api.asked())), "{job:#}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_under_way_when_the_machine_went_off_is_booked_in_full() {
-    let test = "what_was_under_way_when_the_machine_went_off_is_booked_in_full";
-    if Parts::of(test, &[Part::Claude]).is_none() {
-        return;
-    }
+/// A model whose second answer waits.
+async fn second_turn_held() -> (Gate, Standin) {
     let (gate, game) = (Gate::default(), Game::of(NAME).script());
     let behind = gate.clone();
     let api = Standin::start(move |asked: &Asked| {
@@ -187,9 +183,17 @@ async fn what_was_under_way_when_the_machine_went_off_is_booked_in_full() {
             2 => reply.behind(&behind),
             _ => reply,
         }
-    })
-    .await
-    .unwrap();
+    });
+    (gate, api.await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_under_way_when_the_machine_went_off_is_booked_in_full() {
+    let test = "what_was_under_way_when_the_machine_went_off_is_booked_in_full";
+    if Parts::of(test, &[Part::Claude]).is_none() {
+        return;
+    }
+    let (gate, api) = second_turn_held().await;
     let setup = Setup::claude(api.url(), KEY).pipeline("short", &pipeline("budget_usd = \"50\"\n"));
     let mut host = Host::start(setup).await;
     let id = submit(&host).await;

@@ -121,7 +121,7 @@ pub(crate) async fn put_job(
     request: Request,
 ) -> Answer {
     let (asked, _) = body::json::<NewBudget>(&shared, request).await?;
-    let micro_usd = amount(asked.usd.as_deref())?;
+    let micro_usd = amount("usd", asked.usd.as_deref())?;
     let job = find(&shared, &caller, &id).await?;
     let phase = match &asked.phase {
         None => None,
@@ -178,7 +178,7 @@ struct DayBudget {
 /// What all jobs together may spend each day.
 pub(crate) async fn put_day(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
     let (asked, _) = body::json::<DayBudget>(&shared, request).await?;
-    let micro_usd = amount(asked.usd.as_deref())?;
+    let micro_usd = amount("usd", asked.usd.as_deref())?;
     shared.money.set_day_budget(None, micro_usd).await?;
     today(&shared).await
 }
@@ -207,9 +207,9 @@ async fn today(shared: &Shared) -> Answer {
     Ok(Json(json!({ "day": money.day, "all": all, "groups": groups })).into_response())
 }
 
-/// An amount of money in a body, in micro-dollars.
-pub(crate) fn amount(usd: Option<&str>) -> Result<Option<u64>, Problem> {
+/// An amount of money in this field of a body, in micro-dollars.
+pub(crate) fn amount(field: &str, usd: Option<&str>) -> Result<Option<u64>, Problem> {
     usd.map(micro_usd)
         .transpose()
-        .map_err(|error| Problem::new(Code::InvalidBody, format!("`usd`: {error}")))
+        .map_err(|error| Problem::new(Code::InvalidBody, format!("`{field}`: {error}")))
 }

@@ -100,7 +100,7 @@ pub(crate) async fn put_group(
         jobs: rate.jobs,
         per: Duration::from_secs(u64::from(rate.seconds)),
     });
-    let budget = budgets::amount(limits.budget_usd.as_deref())?;
+    let budget = budgets::amount("budget_usd", limits.budget_usd.as_deref())?;
     shared.money.set_day_budget(Some(&name), budget).await?;
     let change = GateChange {
         capacity: Some(limits.concurrency),

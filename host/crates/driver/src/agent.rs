@@ -84,6 +84,7 @@ impl Holder<'_> {
                 told.as_input().map(Done::of)
             }
             Watched::Lost(error) => {
+                settle(&mut under).await;
                 self.close_way(under.way.take()).await;
                 self.keep_what_is_left(job, &key).await;
                 let (kind, message) = (error.failure_kind(), error.to_string());

@@ -5,9 +5,13 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 type Entry = (i64, &'static str, &'static str);
 
-/// The versions of one database, each from the file of its number and name.
-macro_rules! entries {
-    ($database:literal: $($version:literal $number:literal $name:literal),+ $(,)?) => {
+/// The versions, of which each database has its own file.
+macro_rules! versions {
+    ($($version:literal $number:literal $name:literal),+ $(,)?) => {
+        const POSTGRES: &[Entry] = versions!(@of "postgres" $($version $number $name),+);
+        const SQLITE: &[Entry] = versions!(@of "sqlite" $($version $number $name),+);
+    };
+    (@of $database:literal $($version:literal $number:literal $name:literal),+) => {
         &[$((
             $version,
             $name,
@@ -18,7 +22,7 @@ macro_rules! entries {
     };
 }
 
-const POSTGRES: &[Entry] = entries!("postgres":
+versions! {
     1 "0001" "start",
     2 "0002" "outputs",
     3 "0003" "plugins",
@@ -28,19 +32,7 @@ const POSTGRES: &[Entry] = entries!("postgres":
     7 "0007" "numbers",
     8 "0008" "vacuum",
     9 "0009" "money",
-);
-
-const SQLITE: &[Entry] = entries!("sqlite":
-    1 "0001" "start",
-    2 "0002" "outputs",
-    3 "0003" "plugins",
-    4 "0004" "lines",
-    5 "0005" "care",
-    6 "0006" "tokens",
-    7 "0007" "numbers",
-    8 "0008" "vacuum",
-    9 "0009" "money",
-);
+}
 
 pub(crate) fn postgres() -> Migrator {
     migrator(POSTGRES)

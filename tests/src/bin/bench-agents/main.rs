@@ -3,7 +3,6 @@
 //! runs. It asserts nothing about time.
 
 #![expect(
-    clippy::expect_used,
     clippy::unwrap_used,
     reason = "a benchmark whose surroundings fail has failed"
 )]

@@ -15,6 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -29,18 +30,31 @@ pub(crate) enum Plan {
 
 /// Its address.
 pub(crate) async fn start(plan: Plan) -> String {
+    start_counted(plan).await.0
+}
+
+/// The same, and how many requests it has answered.
+pub(crate) async fn start_counted(plan: Plan) -> (String, watch::Receiver<usize>) {
+    let count = watch::Sender::new(0);
+    let counted = count.subscribe();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
-            let service = service_fn(move |request| async move {
-                Ok::<_, Infallible>(answer(plan, request).await)
+            let count = count.clone();
+            let service = service_fn(move |request| {
+                let count = count.clone();
+                async move {
+                    let answer = answer(plan, request).await;
+                    count.send_modify(|count| *count += 1);
+                    Ok::<_, Infallible>(answer)
+                }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    address
+    (address, counted)
 }
 
 /// Four bytes a token, as good as any.

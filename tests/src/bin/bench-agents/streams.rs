@@ -2,10 +2,10 @@
 //! takes of the host. The agents are this program, and aren't counted.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use serde_json::json;
 use tests::bench::{Row, say};
 use tests::harness::{Host, Process, Setup};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::paid::MODEL;
-use crate::provider::{Plan, start};
+use crate::provider::{Plan, start_counted};
 
 /// Makes this program the agent.
 pub(crate) const ARGUMENT: &str = "__streams";
@@ -30,12 +30,9 @@ pub(crate) async fn rows() -> Vec<Row> {
         events: EVENTS,
         gap: GAP,
     };
-    let provider = start(plan).await;
-    let folder = tempfile::tempdir().unwrap();
-    let heard = folder.path().join("heard");
-    fs::create_dir(&heard).unwrap();
+    let (provider, mut begun) = start_counted(plan).await;
     let program = std::env::current_exe().unwrap();
-    let command = format!("{} {ARGUMENT} {}", program.display(), heard.display());
+    let command = format!("{} {ARGUMENT}", program.display());
     let setup = Setup::demo()
         .set("WORKER_COMMAND", command)
         .set("ANTHROPIC_API_KEY", "not-used")
@@ -47,11 +44,10 @@ pub(crate) async fn rows() -> Vec<Row> {
         let body = json!({ "name": format!("job {number}"), "pipeline": "streams" });
         host.client().submit_with(&body).await;
     }
-    while fs::read_dir(&heard).unwrap().count() < AGENTS {
-        sleep(Duration::from_millis(50)).await;
-    }
+    begun.wait_for(|begun| *begun >= AGENTS).await.unwrap();
     let process = Process::of(host.pid().unwrap()).unwrap();
     let before = process.busy();
+    // The span is what is measured over: nothing is waited for.
     sleep(WINDOW).await;
     let hundredths = process.busy() - before;
     let cores = hundredths as f64 / 100.0 / WINDOW.as_secs_f64();
@@ -79,9 +75,8 @@ fn resident(pid: u32) -> f64 {
     kilobytes.unwrap().parse::<f64>().unwrap() / 1e3
 }
 
-/// The agent: it asks once, says that it hears, and listens to the end.
+/// The agent: it asks once, and listens to the end.
 pub(crate) async fn work() {
-    let heard = PathBuf::from(std::env::args().nth(2).expect("a host started it"));
     let [socket, token] = ["MODEL_SOCKET", "MODEL_TOKEN"].map(|name| std::env::var(name).unwrap());
     let body = json!({ "model": MODEL, "max_tokens": 32_000, "stream": true,
         "messages": [{ "role": "user", "content": "go on" }] });
@@ -89,7 +84,5 @@ pub(crate) async fn work() {
     let body = Bytes::from(body.to_string());
     let response = client.send(&body).await;
     let mut body = response.into_body();
-    http_body_util::BodyExt::frame(&mut body).await;
-    fs::write(heard.join(std::process::id().to_string()), "").unwrap();
-    while http_body_util::BodyExt::frame(&mut body).await.is_some() {}
+    while body.frame().await.is_some() {}
 }
