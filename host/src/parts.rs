@@ -176,8 +176,8 @@ pub(crate) fn agent(
     if !demo && settings.provider.is_none() {
         bail!(
             "RUNNER={} runs a real agent, and there is no key of a provider: set \
-             ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, ZAI_API_KEY), or take RUNNER=process \
-             without WORKER_COMMAND for the demo agent",
+             ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, CLAUDE_CODE_OAUTH_TOKEN, ZAI_API_KEY), or take \
+             RUNNER=process without WORKER_COMMAND for the demo agent",
             if docker {
                 "docker"
             } else {

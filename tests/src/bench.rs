@@ -6,7 +6,15 @@
     clippy::print_stdout,
     reason = "rows go to standard output, progress to standard error"
 )]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a benchmark whose surroundings fail has failed"
+)]
 
+pub mod container;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -110,6 +118,29 @@ pub fn print(rows: &[Row]) -> serde_json::Result<()> {
 pub fn place(variable: &str) -> Option<String> {
     let place = std::env::var(variable).ok();
     place.filter(|place| !place.is_empty())
+}
+
+/// The file of a built-in plugin.
+///
+/// # Panics
+/// Where `cargo xtask bench` didn't name their folder.
+#[must_use]
+pub fn built_in(name: &str) -> PathBuf {
+    in_folder("GANTRY_TEST_PLUGINS", name)
+}
+
+/// The file of one of the tests' guests.
+///
+/// # Panics
+/// Where `cargo xtask bench` didn't name their folder.
+#[must_use]
+pub fn guest(name: &str) -> PathBuf {
+    in_folder("GANTRY_TEST_GUESTS", name)
+}
+
+fn in_folder(variable: &str, name: &str) -> PathBuf {
+    let folder = place(variable).expect("`cargo xtask bench` names the folders");
+    Path::new(&folder).join(format!("{name}.wasm"))
 }
 
 /// A line of progress.

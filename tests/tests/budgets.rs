@@ -167,8 +167,18 @@ async fn a_days_budget_waits_for_the_next_day_or_for_a_person() {
     host.terminate().await;
     host.set("BUDGET_DAY_USD", Some("50"));
     host.restart().await;
-    let path = format!("/api/jobs/{id}/resume");
-    assert_eq!(host.client().post(&path, &json!({})).await.status, 202);
+    let day = json!({ "usd": "0.60" });
+    let put = async |day: &Value| {
+        let client = host.client();
+        let request = client.request(Method::PUT, "/api/budgets/day");
+        let answer = client.send(request.json(day)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    // No more than there was: nobody is woken for that.
+    put(&day).await;
+    let job = host.client().job(&id).await;
+    assert_eq!(job["status"], "waiting", "{job:#}");
+    put(&json!({ "usd": "50" })).await;
     let job = host.client().succeeded(&id).await;
     assert_eq!(job["cost_usd"], usd(cost(&api.asked())), "{job:#}");
 }

@@ -70,7 +70,15 @@ impl Project {
             .env("ANTHROPIC_API_KEY", "no-key")
             .env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
             .env("DOCKER_SOCKET", socket());
-        for name in ["RUNNER", "DOMAIN", "MAX_CONCURRENT", "ANTHROPIC_AUTH_TOKEN"] {
+        for name in [
+            "RUNNER",
+            "DOMAIN",
+            "MAX_CONCURRENT",
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "ZAI_BASE_URL",
+            "ZAI_API_KEY",
+        ] {
             command.env_remove(name);
         }
         command

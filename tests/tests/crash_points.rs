@@ -221,6 +221,18 @@ async fn killed_at_every_boundary_of_a_start_in_docker() {
     }
 }
 
+/// What a host leaves that dies, or finds no room, while a run's folder comes or goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_runs_that_came_or_went_by_half_are_cleared_up() {
+    let host = Host::start(setup(&agents())).await;
+    for name in ["0123456789abcdef", ".new-1", ".gone-1"] {
+        let out = host.data().join("run").join(name).join("out");
+        std::fs::create_dir_all(out).expect("a folder without a key");
+    }
+    assert_eq!(host.run_folders().len(), 3);
+    nothing_left("by half", || host.run_folders()).await;
+}
+
 /// A host stands still between a commit and its command, or in the middle of a start, until
 /// another has done all of the job. Then it goes on, and starts nothing again.
 #[tokio::test(flavor = "multi_thread")]

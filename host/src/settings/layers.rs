@@ -98,8 +98,12 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("ANTHROPIC_BASE_URL", "the provider behind the gateway"),
     ("ANTHROPIC_API_KEY", "its key, sent as x-api-key"),
     ("ANTHROPIC_AUTH_TOKEN", "its token, sent as Bearer"),
+    (
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "a subscription's token, sent as Bearer",
+    ),
     ("ZAI_BASE_URL", "read where ANTHROPIC_BASE_URL isn't set"),
-    ("ZAI_API_KEY", "read where no ANTHROPIC_… key is set"),
+    ("ZAI_API_KEY", "read where none of the keys above is set"),
     ("LOG_FORMAT", "text or json"),
 ];
 

@@ -409,8 +409,11 @@ fn provider(layers: &Layers) -> Result<Option<Provider>> {
     let token = layers
         .get("ANTHROPIC_AUTH_TOKEN")?
         .map(Credential::AuthToken);
+    let subscription = layers
+        .get("CLAUDE_CODE_OAUTH_TOKEN")?
+        .map(Credential::OAuthToken);
     let zai = layers.get("ZAI_API_KEY")?.map(Credential::AuthToken);
-    let Some(credential) = key.or(token).or(zai) else {
+    let Some(credential) = key.or(token).or(subscription).or(zai) else {
         return Ok(None);
     };
     let base_url = layers.get("ANTHROPIC_BASE_URL")?;
@@ -518,5 +521,8 @@ mod tests {
         let both = ["ZAI_API_KEY=z", "ANTHROPIC_API_KEY=a"];
         let provider = settings(&both).unwrap().provider.unwrap();
         assert!(matches!(provider.credential, Credential::ApiKey(key) if key == "a"));
+        let both = ["ZAI_API_KEY=z", "CLAUDE_CODE_OAUTH_TOKEN=o"];
+        let provider = settings(&both).unwrap().provider.unwrap();
+        assert!(matches!(provider.credential, Credential::OAuthToken(token) if token == "o"));
     }
 }

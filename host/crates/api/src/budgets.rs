@@ -1,4 +1,4 @@
-//! What a job, a group and a day may spend, and what they have: as people see it and set it.
+//! What a job and its phases may spend, and what they have: as people see it and set it.
 
 use crate::caller::Caller;
 use crate::jobs::{act, find};
@@ -36,7 +36,7 @@ pub(crate) struct BudgetView {
 }
 
 impl BudgetView {
-    fn new(
+    pub(crate) fn new(
         kind: BudgetKind,
         planned: Option<&str>,
         account: &AccountState,
@@ -166,45 +166,6 @@ pub(crate) async fn resume(
     Path(id): Path<String>,
 ) -> Answer {
     act(&shared, &caller, &id, Input::Resume).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DayBudget {
-    /// None: no budget, but for the operator's ceiling.
-    usd: Option<String>,
-}
-
-/// What all jobs together may spend each day.
-pub(crate) async fn put_day(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
-    let (asked, _) = body::json::<DayBudget>(&shared, request).await?;
-    let micro_usd = amount("usd", asked.usd.as_deref())?;
-    shared.money.set_day_budget(None, micro_usd).await?;
-    today(&shared).await
-}
-
-/// Today's money: everybody's, and each group's.
-pub(crate) async fn read(State(shared): State<Arc<Shared>>) -> Answer {
-    today(&shared).await
-}
-
-async fn today(shared: &Shared) -> Answer {
-    let money = shared.money.day_money().await?;
-    let view = |kind, account: &AccountState| BudgetView::new(kind, None, account, &shared.config);
-    let others = money.groups.get("*").and_then(|account| account.own);
-    let groups: BTreeMap<_, _> = money
-        .groups
-        .iter()
-        .map(|(name, account)| {
-            let account = AccountState {
-                own: account.own.or(others),
-                ..account.clone()
-            };
-            (name, view(BudgetKind::Group, &account))
-        })
-        .collect();
-    let all = view(BudgetKind::Day, &money.all);
-    Ok(Json(json!({ "day": money.day, "all": all, "groups": groups })).into_response())
 }
 
 /// An amount of money in this field of a body, in micro-dollars.

@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
-use crate::{Shared, body, budgets};
+use crate::{Shared, body, budgets, day_budgets};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -101,7 +101,7 @@ pub(crate) async fn put_group(
         per: Duration::from_secs(u64::from(rate.seconds)),
     });
     let budget = budgets::amount("budget_usd", limits.budget_usd.as_deref())?;
-    shared.money.set_day_budget(Some(&name), budget).await?;
+    day_budgets::set_group(&shared, &name, budget).await?;
     let change = GateChange {
         capacity: Some(limits.concurrency),
         rate: Some(rate),

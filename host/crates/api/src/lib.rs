@@ -25,6 +25,7 @@ mod archive;
 mod budgets;
 mod bulk;
 mod changes;
+mod day_budgets;
 mod events;
 mod files;
 mod jobs;

@@ -2,8 +2,8 @@
 //! request that may not pass is `auth`'s.
 
 use crate::{
-    Shared, archive, budgets, bulk, changes, events, files, gallery, gates, health, jobs, logs,
-    pipelines, plugins, session, sites, stats, tokens,
+    Shared, archive, budgets, bulk, changes, day_budgets, events, files, gallery, gates, health,
+    jobs, logs, pipelines, plugins, session, sites, stats, tokens,
 };
 use axum::Router;
 use axum::handler::Handler;
@@ -104,8 +104,8 @@ pub(crate) fn table() -> Table {
         .post("/api/resume", Admin, gates::resume_all)
         .get("/api/gates", Read, gates::list)
         .put("/api/groups/{name}", Admin, gates::put_group)
-        .get("/api/budgets", ReadAll, budgets::read)
-        .put("/api/budgets/day", Admin, budgets::put_day)
+        .get("/api/budgets", ReadAll, day_budgets::read)
+        .put("/api/budgets/day", Admin, day_budgets::put)
         .get("/api/stats", Read, stats::read)
         .get("/api/tokens", Admin, tokens::list)
         .post("/api/tokens", Admin, tokens::create)

@@ -1,7 +1,7 @@
 //! What would be cleared away now: listed from the folders first and asked of the store after, so
 //! that what is new is never taken for what has ended. It removes nothing.
 
-use crate::run_folder::RunFolder;
+use crate::run_folder::{Listed, RunFolder};
 use pipeline::{EndedWorkspace, JobId, Retention, RunKey, Why};
 use runner::{Found, Runner};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,7 +18,7 @@ const CHUNK: usize = 200;
 /// What no job wants.
 pub(crate) struct Orphans {
     pub(crate) runs: Vec<Found>,
-    pub(crate) folders: Vec<(RunKey, RunFolder)>,
+    pub(crate) folders: Vec<Listed>,
     /// Of jobs that aren't there any more.
     pub(crate) workspaces: Vec<JobId>,
 }
@@ -35,14 +35,14 @@ pub(crate) async fn orphans(
     let mut folders = old_folders(run_dir, age).await;
     let mut workspaces = root.jobs().unwrap_or_default();
     let mut jobs: BTreeSet<JobId> = runs.iter().map(|run| run.job).collect();
-    jobs.extend(folders.iter().map(|(key, _)| key.job));
+    jobs.extend(folders.iter().filter_map(|it| Some(it.key.as_ref()?.job)));
     jobs.extend(&workspaces);
     let jobs: Vec<JobId> = jobs.into_iter().collect();
     let states = store.states(&jobs).await;
     let states = states.map_err(|error| format!("the states of jobs couldn't be read: {error}"))?;
     let now = crate::now();
     runs.retain(|run| now.since(run.created_at) >= age && !wanted(&states, &run.key));
-    folders.retain(|(key, _)| !wanted(&states, key));
+    folders.retain(|it| !it.key.as_ref().is_some_and(|key| wanted(&states, key)));
     workspaces.retain(|job| !states.contains_key(job));
     Ok(Orphans {
         runs,
@@ -52,14 +52,12 @@ pub(crate) async fn orphans(
 }
 
 /// Run folders that are old enough to be looked at.
-async fn old_folders(run_dir: &Path, age: Duration) -> Vec<(RunKey, RunFolder)> {
+async fn old_folders(run_dir: &Path, age: Duration) -> Vec<Listed> {
     let dir = run_dir.to_owned();
     let all = tokio::task::spawn_blocking(move || RunFolder::all(&dir)).await;
-    let all = all.ok().and_then(Result::ok).unwrap_or_default();
-    all.into_iter()
-        .filter(|(_, _, old)| *old >= age)
-        .map(|(key, folder, _)| (key, folder))
-        .collect()
+    let mut all = all.ok().and_then(Result::ok).unwrap_or_default();
+    all.retain(|it| it.age >= age);
+    all
 }
 
 /// Whether the job's next command may still ask for this run.

@@ -56,8 +56,13 @@ async fn reap(driver: &Driver) {
             tracing::warn!(run.name = run.name, %error, "an orphan couldn't be removed");
         }
     }
-    for (_, folder) in orphans.folders {
-        let _ = tokio::task::spawn_blocking(move || folder.remove()).await;
+    for orphan in orphans.folders {
+        let name = orphan.folder.name();
+        tracing::info!(folder = name, "run folder that no job wants removed");
+        let removed = tokio::task::spawn_blocking(move || orphan.folder.remove()).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(folder = name, %error, "a run's folder couldn't be removed");
+        }
     }
     for job in orphans.workspaces {
         remove_workspace(driver, job).await;

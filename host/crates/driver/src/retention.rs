@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(600);
 /// How often it looks at jobs again whose rows were trimmed: one may have run again.
 const ANEW: Duration = Duration::from_secs(86_400);
+/// For so long it is kept what all jobs, and each group's, have spent in a day.
+const MONEY: Duration = Duration::from_secs(90 * 86_400);
 /// Before a host without leases looks whether it has them.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,11 @@ impl Sweep {
         told("workspaces of jobs that have ended", workspaces);
         let versions = self.versions().await;
         told("old versions of sites", versions);
+        let days = self.driver.parts.money.forget_days(MONEY).await;
+        told(
+            "what was spent on old days",
+            days.map(drop).map_err(Stop::from),
+        );
     }
 
     /// Jobs, lines and events, from the oldest job on.

@@ -7,14 +7,25 @@
 //!                         /staged      the task's files are in the workspace
 //!                         /run/…       bound read-only: prompt.md, model.sock, proxy.sock
 //!                         /out/…       the agent's: agent.jsonl, status.json
+//!        /.new-…, .gone-…              on its way in or out: nobody's
 //! ```
+//!
+//! It comes and goes by a rename, so that it has its key for as long as it has its name, wherever
+//! a host stops: without a key the reaper couldn't tell whose it is.
 
 use pipeline::RunKey;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uuid::Uuid;
 use workspace::Owner;
+
+/// On the way in.
+const NEW: &str = ".new-";
+/// On the way out.
+const GONE: &str = ".gone-";
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -36,8 +47,7 @@ impl RunFolder {
         prompt: &str,
         owner: Option<Owner>,
     ) -> io::Result<()> {
-        private(&self.dir)?;
-        write_once(&self.dir.join("key.json"), &serde_json::to_vec(key)?, 0o600)?;
+        self.place(key)?;
         write_once(&self.dir.join("token"), new_token().as_bytes(), 0o600)?;
         // Readable by the job's uid, written by nobody but the host.
         fs::DirBuilder::new()
@@ -81,30 +91,95 @@ impl RunFolder {
     }
 
     pub(crate) fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let gone = self.beside(GONE);
+        match fs::rename(&self.dir, &gone) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => removed(&gone),
         }
     }
 
-    /// Every run that has a folder here, with the folder's age.
-    pub(crate) fn all(run_dir: &Path) -> io::Result<Vec<(RunKey, Self, std::time::Duration)>> {
+    /// Puts the folder at its name with the key in it, unless it is there.
+    fn place(&self, key: &RunKey) -> io::Result<()> {
+        match self.key() {
+            Some(_) => return Ok(()),
+            // Damaged, as after a power cut: what ran in it went with the machine.
+            None => self.remove()?,
+        }
+        let new = self.beside(NEW);
+        let placed = private(&new)
+            .and_then(|()| {
+                let key = serde_json::to_vec(key)?;
+                write_once(&new.join("key.json"), &key, 0o600)
+            })
+            .and_then(|()| fs::rename(&new, &self.dir));
+        if placed.is_err() {
+            // What stays, as on a full disk, the reaper will find.
+            let _ = removed(&new);
+        }
+        placed
+    }
+
+    fn beside(&self, prefix: &str) -> PathBuf {
+        let name = format!("{prefix}{}", Uuid::new_v4().simple());
+        self.dir.with_file_name(name)
+    }
+
+    /// Whose it is; none where that can't be read.
+    fn key(&self) -> Option<RunKey> {
+        serde_json::from_slice(&fs::read(self.dir.join("key.json")).ok()?).ok()
+    }
+
+    /// Its name in `RUN_DIR`.
+    pub(crate) fn name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Every folder of a run here.
+    pub(crate) fn all(run_dir: &Path) -> io::Result<Vec<Listed>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(run_dir)? {
-            let dir = entry?.path();
-            let Ok(json) = fs::read(dir.join("key.json")) else {
+            let entry = entry?;
+            let Some(on_its_way) = entry.file_name().to_str().and_then(ours) else {
                 continue;
             };
-            let Ok(key) = serde_json::from_slice::<RunKey>(&json) else {
+            let folder = Self { dir: entry.path() };
+            // Its run may end while it is looked at.
+            let Ok(modified) = entry.metadata().and_then(|it| it.modified()) else {
                 continue;
             };
-            let age = fs::metadata(&dir)?
-                .modified()?
-                .elapsed()
-                .unwrap_or_default();
-            found.push((key, Self { dir }, age));
+            found.push(Listed {
+                key: folder.key().filter(|_| !on_its_way),
+                folder,
+                age: modified.elapsed().unwrap_or_default(),
+            });
         }
         Ok(found)
+    }
+}
+
+/// A folder of a run.
+pub(crate) struct Listed {
+    /// Whose; none of one that is on its way in or out, or damaged.
+    pub(crate) key: Option<RunKey>,
+    pub(crate) folder: RunFolder,
+    pub(crate) age: Duration,
+}
+
+/// Whether a folder of this name is on its way in or out; none where it isn't a run's.
+fn ours(name: &str) -> Option<bool> {
+    if name.starts_with(NEW) || name.starts_with(GONE) {
+        return Some(true);
+    }
+    let hex = |it: u8| it.is_ascii_digit() || (b'a'..=b'f').contains(&it);
+    (name.len() == 16 && name.bytes().all(hex)).then_some(false)
+}
+
+fn removed(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -129,29 +204,72 @@ fn write_once(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         .mode(mode)
         .open(&partial)?;
     io::Write::write_all(&mut file, content)?;
+    // Else a power cut may leave the name and not the content.
+    file.sync_all()?;
     fs::rename(&partial, path)
 }
 
 /// 122 random bits, as a version 4 UUID has them.
 fn new_token() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
+    Uuid::new_v4().simple().to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_look_changes_neither_token_nor_prompt() {
-        let dir = tempfile::tempdir().unwrap();
-        let key = RunKey {
+    fn key() -> RunKey {
+        RunKey {
             job: "018f0000-0000-7000-8000-000000000001".parse().unwrap(),
             revision: 1,
             phase: "idea".into(),
             attempt: 1,
             task: "idea".into(),
             run: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn one_that_lost_its_key_is_found_and_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::of(dir.path(), &key());
+        folder.prepare(&key(), "first", None).unwrap();
+        for damaged in [None, Some("{")] {
+            let path = folder.dir.join("key.json");
+            match damaged {
+                None => fs::remove_file(&path).unwrap(),
+                Some(half) => fs::write(&path, half).unwrap(),
+            }
+            let all = RunFolder::all(dir.path()).unwrap();
+            assert_eq!(all.len(), 1);
+            assert_eq!(all[0].key, None);
+            folder.prepare(&key(), "second", None).unwrap();
+            assert_eq!(RunFolder::all(dir.path()).unwrap()[0].key, Some(key()));
+        }
+    }
+
+    #[test]
+    fn what_a_host_left_on_its_way_in_or_out_is_found_and_what_isn_t_a_run_s_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".new-1", ".gone-1", "shims", "0123456789abcdeg", "notes"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let all = RunFolder::all(dir.path()).unwrap();
+        let mut names: Vec<String> = all.iter().map(|it| it.folder.name()).collect();
+        names.sort();
+        assert_eq!(names, [".gone-1", ".new-1"]);
+        for it in all {
+            assert_eq!(it.key, None);
+            it.folder.remove().unwrap();
+        }
+        assert!(RunFolder::all(dir.path()).unwrap().is_empty());
+        assert!(dir.path().join("notes").is_dir());
+    }
+
+    #[test]
+    fn a_second_look_changes_neither_token_nor_prompt() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = key();
         let folder = RunFolder::of(dir.path(), &key);
         folder.prepare(&key, "first", None).unwrap();
         let token = folder.token().unwrap();
@@ -166,7 +284,7 @@ mod tests {
         assert!(folder.was_staged());
         let all = RunFolder::all(dir.path()).unwrap();
         assert_eq!(all.len(), 1);
-        assert_eq!(all[0].0, key);
+        assert_eq!(all[0].key, Some(key));
         folder.remove().unwrap();
         folder.remove().unwrap();
         assert!(RunFolder::all(dir.path()).unwrap().is_empty());

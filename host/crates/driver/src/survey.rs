@@ -69,7 +69,14 @@ impl Survey {
             .into_iter()
             .map(|run| of("run", run.name, unwanted));
         let folders = found.folders.into_iter();
-        let folders = folders.map(|(key, _)| of("run folder", key.name(""), unwanted));
+        let folders = folders.map(|it| {
+            let key = it.key.map(|key| key.name(""));
+            of(
+                "run folder",
+                key.unwrap_or_else(|| it.folder.name()),
+                unwanted,
+            )
+        });
         let workspaces = found.workspaces.into_iter();
         let deleted = "its job was deleted";
         let workspaces = workspaces.map(|job| of("workspace", job.to_string(), deleted));

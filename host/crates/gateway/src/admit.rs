@@ -13,9 +13,9 @@ use crate::run::Door;
 
 /// Request headers that are sent on as they are. The client's credentials are
 /// never among them.
-const HEADERS: &[&str] = &["accept", "anthropic-version", "user-agent"];
+const HEADERS: &[&str] = &["accept", "anthropic-version", "user-agent", "x-app"];
 
-const BETA: &str = "anthropic-beta";
+pub(crate) const BETA: &str = "anthropic-beta";
 
 /// The provider's path and query of its token counting.
 pub(crate) const COUNT: &str = "/v1/messages/count_tokens?beta=true";

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 
+use crate::admit::BETA;
 use crate::{Error, Limits};
+
+const OAUTH: &str = "oauth-2025-04-20";
 
 /// Who answers the model's calls.
 #[derive(Debug, Clone)]
@@ -25,6 +28,9 @@ pub enum Credential {
     ApiKey(String),
     /// Sent as `authorization: Bearer …`.
     AuthToken(String),
+    /// A subscription's: sent in the same way, with the beta word without which the provider
+    /// takes no such token.
+    OAuthToken(String),
 }
 
 impl fmt::Debug for Credential {
@@ -32,6 +38,7 @@ impl fmt::Debug for Credential {
         f.write_str(match self {
             Self::ApiKey(_) => "ApiKey(…)",
             Self::AuthToken(_) => "AuthToken(…)",
+            Self::OAuthToken(_) => "OAuthToken(…)",
         })
     }
 }
@@ -40,7 +47,9 @@ impl Credential {
     fn header(&self) -> Result<(HeaderName, HeaderValue), Error> {
         let (name, secret, text) = match self {
             Self::ApiKey(key) => (HeaderName::from_static("x-api-key"), key, key.clone()),
-            Self::AuthToken(token) => (AUTHORIZATION, token, format!("Bearer {token}")),
+            Self::AuthToken(token) | Self::OAuthToken(token) => {
+                (AUTHORIZATION, token, format!("Bearer {token}"))
+            }
         };
         if secret.is_empty() {
             return Err(Error::Credential);
@@ -49,13 +58,26 @@ impl Credential {
         value.set_sensitive(true);
         Ok((name, value))
     }
+
+    /// The `anthropic-beta` words that it needs, beside those that were asked for.
+    fn beta(&self, asked: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let asked = asked.and_then(|value| value.to_str().ok()).unwrap_or("");
+        match self {
+            Self::OAuthToken(_) if !asked.split(',').any(|word| word == OAUTH) => {
+                let words = [asked, OAUTH].into_iter().filter(|word| !word.is_empty());
+                HeaderValue::try_from(words.collect::<Vec<_>>().join(",")).ok()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A provider that can be asked.
 pub(crate) struct Upstream {
     client: Client,
     base_url: String,
-    credential: (HeaderName, HeaderValue),
+    credential: Credential,
+    header: (HeaderName, HeaderValue),
 }
 
 impl fmt::Debug for Upstream {
@@ -81,7 +103,8 @@ impl Upstream {
         Ok(Self {
             client: client.build().map_err(Error::Client)?,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
-            credential: provider.credential.header()?,
+            header: provider.credential.header()?,
+            credential: provider.credential.clone(),
         })
     }
 
@@ -92,7 +115,10 @@ impl Upstream {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> reqwest::Result<Response> {
-        let (name, value) = self.credential.clone();
+        if let Some(words) = self.credential.beta(headers.get(BETA)) {
+            headers.insert(BETA, words);
+        }
+        let (name, value) = self.header.clone();
         headers.insert(name, value);
         self.client
             .post(format!("{}{path}", self.base_url))
@@ -153,6 +179,17 @@ mod tests {
             assert!(!error.contains("secret"), "{error}");
         }
         assert!(base_url("https://api.z.ai/api/anthropic/").is_ok());
+    }
+
+    #[test]
+    fn a_subscription_s_word_is_added_once() {
+        let oauth = Credential::OAuthToken("t".into());
+        let asked = HeaderValue::from_static;
+        let words = |asked: Option<HeaderValue>| oauth.beta(asked.as_ref());
+        assert_eq!(words(None).unwrap(), OAUTH);
+        assert_eq!(words(Some(asked("a-1"))).unwrap(), "a-1,oauth-2025-04-20");
+        assert_eq!(words(Some(asked("oauth-2025-04-20,a-1"))), None);
+        assert_eq!(Credential::AuthToken("t".into()).beta(None), None);
     }
 
     #[test]

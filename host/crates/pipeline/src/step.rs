@@ -11,6 +11,7 @@ use crate::{
     PhaseStatus, PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError,
     Task, TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
 };
+use crate::table::takers;
 use crate::{Digest, InputName};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -120,7 +121,7 @@ pub struct Step {
 
 /// An input that can't come in this state: a fault of the caller, or a request that came late.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("a job that is {state} can't take `{input}`")]
+#[error("a job that is {state} can't take `{input}`: {}", takers(*input))]
 pub struct IllegalTransition {
     /// Where the job stands.
     pub state: StateName,

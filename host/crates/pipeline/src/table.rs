@@ -220,6 +220,17 @@ pub(crate) fn is_legal(state: StateName, input: InputName) -> bool {
         .any(|(s, i, _)| (*s, *i) == (state, input))
 }
 
+/// Which jobs could take it, for people.
+pub(crate) fn takers(input: InputName) -> String {
+    let takers = TRANSITIONS.iter().filter(|(_, i, _)| *i == input);
+    let states: Vec<String> = takers.map(|(state, ..)| state.to_string()).collect();
+    match states.split_last() {
+        Some((last, [])) => format!("only one that is {last} can"),
+        Some((last, rest)) => format!("only one that is {} or {last} can", rest.join(", ")),
+        None => "none can".to_owned(),
+    }
+}
+
 /// The table as a Mermaid diagram: what `docs/src/jobs.md` shows, to the letter.
 /// A claim of a queued or waiting job is the store's, and drawn beside the table's own arrows.
 pub fn diagram() -> String {

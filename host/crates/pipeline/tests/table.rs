@@ -737,3 +737,17 @@ fn a_retry_may_say_what_to_change_wherever_the_job_stopped() {
         [None, Some(0), Some(2)]
     );
 }
+
+#[test]
+fn a_refusal_says_which_jobs_could_take_it() {
+    let refused = |state, input| IllegalTransition { state, input }.to_string();
+    assert_eq!(
+        refused(StateName::Working, InputName::Resume),
+        "a job that is working can't take `resume`: only one that is waiting can"
+    );
+    assert_eq!(
+        refused(StateName::Queued, InputName::Feedback),
+        "a job that is queued can't take `feedback`: only one that is succeeded, failed or \
+         cancelled can"
+    );
+}

@@ -5,6 +5,7 @@ use crate::{Hold, StoreError};
 use async_trait::async_trait;
 use pipeline::{BudgetKind, JobId, Usage};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Whose money a run spends. A run's own account has no budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +177,9 @@ pub trait MoneyStore: Send + Sync + std::fmt::Debug {
 
     /// What is known of today's money.
     async fn day_money(&self) -> Result<DayMoney, StoreError>;
+
+    /// Forgets what was spent on days that are longer ago than this; how many accounts.
+    async fn forget_days(&self, older: Duration) -> Result<u64, StoreError>;
 
     /// Gives a job or one of its phases a budget, in place of the pipeline's.
     async fn set_job_budget(

@@ -1,6 +1,6 @@
 //! The way to the model, timed from outside: the first byte through the gateway beside the
-//! provider itself, a hundred streams through one host, and what budgets come to over ten thousand
-//! runs. It asserts nothing about time.
+//! provider itself, a hundred streams through one host, what budgets come to over ten thousand
+//! runs, and a phase beside a bare container. It asserts nothing about time.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@ mod provider;
 
 mod first_byte;
 mod overshoot;
+mod phase;
 mod streams;
 
 use tests::bench::{Row, print};
@@ -25,5 +26,6 @@ async fn main() {
     let mut rows: Vec<Row> = first_byte::rows().await;
     rows.extend(streams::rows().await);
     rows.extend(overshoot::rows().await);
+    rows.extend(phase::rows().await);
     print(&rows).unwrap();
 }

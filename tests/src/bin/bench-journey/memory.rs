@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tests::bench::{Row, say};
+use tests::bench::{Row, guest, say};
 use tests::harness::{Host, Setup};
 use tokio::time::sleep;
-
-use crate::submit::guest;
 
 const JOBS: usize = 100;
 /// After the last job, for what ends by itself.

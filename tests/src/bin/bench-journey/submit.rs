@@ -1,9 +1,7 @@
 //! From a submit to the agent's first line, on an idle host with the process runner. The jobs
 //! come one after the other: it measures no throughput.
 
-use std::path::{Path, PathBuf};
-
-use tests::bench::{Row, Times, place, say};
+use tests::bench::{Row, Times, guest, place, say};
 use tests::harness::{Database, Host, Part, Parts, Setup};
 
 use crate::agent::{self, FirstLine};
@@ -28,12 +26,6 @@ pub(crate) fn with_pipeline(setup: Setup) -> Setup {
     setup
         .pipeline(name, text)
         .plugin("probe.wasm", guest("probe"))
-}
-
-/// A guest of `tests/guests`.
-pub(crate) fn guest(name: &str) -> PathBuf {
-    let folder = place("GANTRY_TEST_GUESTS").expect("`cargo xtask bench` names the guests");
-    Path::new(&folder).join(format!("{name}.wasm"))
 }
 
 pub(crate) async fn sqlite() -> Vec<Row> {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use plugin_runtime::{CallContext, Served};
 use serde_json::Value;
-use tests::bench::{Row, Times, place, say};
+use tests::bench::{Row, Times, built_in, place, say};
 use tokio::runtime::Runtime;
 
-use crate::ours::{Ours, built_in, context, job_as_json, task};
+use crate::ours::{Ours, context, job_as_json, task};
 use crate::peer::Peer;
 
 const ROUNDS: usize = 15;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tests::bench::{Row, Times, say};
+use tests::bench::{Row, Times, built_in, guest, say};
 
-use crate::ours::{Ours, built_in, context, guest, task};
+use crate::ours::{Ours, context, task};
 
 /// How long each side is measured.
 const SPAN: Duration = Duration::from_secs(15);

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tests::bench::{Row, Times, say};
+use tests::bench::{Row, Times, guest, say};
 use tokio::runtime::Runtime;
 
-use crate::ours::{guest, open};
+use crate::ours::open;
 
 /// What makes this program the process that starts.
 pub(crate) const ARGUMENT: &str = "start-many";

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tests::bench::{Row, Times, say};
+use tests::bench::{Row, Times, built_in, say};
 use tokio::task::JoinSet;
 
-use crate::ours::{Ours, built_in, context, task};
+use crate::ours::{Ours, context, task};
 
 const SWAPS: u32 = 100;
 const CALLERS: usize = 16;

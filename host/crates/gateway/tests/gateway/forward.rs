@@ -21,6 +21,7 @@ async fn the_key_is_added_and_the_token_stays_here() {
     for credential in [
         Credential::ApiKey(KEY.into()),
         Credential::AuthToken(KEY.into()),
+        Credential::OAuthToken(KEY.into()),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (_fence, fenced) = watch::channel(false);
@@ -50,12 +51,22 @@ async fn the_key_is_added_and_the_token_stays_here() {
     let seen = provider.seen();
     assert_eq!(seen[0].headers["x-api-key"], KEY);
     assert!(!seen[0].headers.contains_key("authorization"));
-    assert_eq!(seen[1].headers["authorization"], format!("Bearer {KEY}"));
-    assert!(!seen[1].headers.contains_key("x-api-key"));
+    for bearer in &seen[1..] {
+        assert_eq!(bearer.headers["authorization"], format!("Bearer {KEY}"));
+        assert!(!bearer.headers.contains_key("x-api-key"));
+    }
+    let beta = |nth: usize| seen[nth].headers["anthropic-beta"].to_str().unwrap();
+    assert_eq!(
+        [beta(0), beta(1), beta(2)],
+        [
+            "effort-2025-11-24",
+            "effort-2025-11-24",
+            "effort-2025-11-24,oauth-2025-04-20"
+        ]
+    );
     for seen in seen {
         assert_eq!(seen.target, "/prefix/v1/messages?beta=true");
         assert_eq!(seen.body, hello().to_string());
-        assert_eq!(seen.headers["anthropic-beta"], "effort-2025-11-24");
         assert_eq!(seen.headers["anthropic-version"], "2023-06-01");
         assert_eq!(seen.headers["user-agent"], "cli/1");
         assert_eq!(seen.headers["content-type"], "application/json");

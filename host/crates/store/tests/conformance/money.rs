@@ -183,7 +183,10 @@ pub(crate) async fn a_turn_that_is_told_twice_is_done_once(bed: Bed) {
 pub(crate) async fn each_day_has_its_own_money(bed: Bed) {
     let store = bed.open().await;
     let (_, hold) = running(&store, "a job").await;
-    let of = payer(&hold, &[(BudgetKind::Day, 100), (BudgetKind::Job, 10_000)]);
+    let of = Payer {
+        group: Some("a".to_owned()),
+        ..payer(&hold, &[(BudgetKind::Day, 100), (BudgetKind::Job, 10_000)])
+    };
     let first = book(&store, &of, &wants(1, 100, 100)).await;
     assert_eq!(first.granted, 100);
     assert_eq!(book(&store, &of, &wants(2, 1, 1)).await.granted, 0);
@@ -199,6 +202,12 @@ pub(crate) async fn each_day_has_its_own_money(bed: Bed) {
     assert_eq!(of_job(&store, hold.job).await, (80, 60));
     let today = store.day_money().await.unwrap();
     assert_eq!((today.all.spent.requests, today.all.reserved), (0, 60));
+    // The first day of everybody and of the group goes; the job's account stays.
+    let day = Duration::from_secs(86_400);
+    assert_eq!(store.forget_days(day).await.unwrap(), 0);
+    bed.advance(day);
+    assert_eq!(store.forget_days(day).await.unwrap(), 2);
+    assert_eq!(of_job(&store, hold.job).await, (80, 60));
 }
 
 pub(crate) async fn what_a_dead_holder_set_aside_is_booked_in_full(bed: Bed) {
