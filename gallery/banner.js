@@ -11,7 +11,9 @@ export function showBanner(root, stats) {
   show(root,
     agent?.demo && notice("info", h("p", {}, h("strong", {}, `${agent.name || "demo agent"}. `), agent.hint)),
     runner && runner.isolates === false && notice("warn",
-      h("p", {}, h("strong", {}, `The ${runner.name} runner doesn't isolate the agent. `), runner.note)));
+      h("p", {}, h("strong", {}, `The ${runner.name} runner doesn't isolate the agent. `), runner.note)),
+    runner?.unenforced?.length > 0 && notice("warn", h("p", {}, h("strong", {}, "The engine doesn't enforce every limit. "),
+      runner.unenforced.join(" "))));
 }
 
 /** One line at the foot: the agent, the runner, the hosts. */

@@ -307,6 +307,13 @@ fn owners(settings: &Settings, docker: bool) -> Owners {
     }
 }
 
+/// An id for a root of workspaces that has none, and never the same: an empty folder, where a file
+/// system isn't mounted, isn't the root that it was.
+pub(crate) fn fresh_root(by: &str) -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{by}-{}", &random[..8])
+}
+
 /// Who the workspaces belong to, for people.
 pub(crate) fn owners_in_words(owners: Owners) -> String {
     match owners {

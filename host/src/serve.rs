@@ -35,7 +35,7 @@ pub(crate) async fn serve(args: &cli::Serve, settings: Settings) -> Result<()> {
     {
         bail!("{why}");
     }
-    let root = Root::open(&settings.workspaces.here, &data.host.0)?;
+    let root = Root::open(&settings.workspaces.here, &parts::fresh_root(&data.host.0))?;
     let sites = deploy::Sites::open(&settings.deploy_dir.here)?;
     let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
     let (drives, serves) = (TaskTracker::new(), TaskTracker::new());
@@ -189,9 +189,11 @@ async fn drive(
         lease_time: settings.lease_time,
         run_dir: settings.run_dir.here.clone(),
         run_limits: limits,
+        disk_bytes: settings.disk_bytes,
         most: MostLimits {
             memory_bytes: settings.memory_bytes_max,
             cpus: settings.cpus_max,
+            disk_bytes: settings.disk_bytes_max,
         },
         owners: agent.owners,
         agent: agent.about,

@@ -328,10 +328,10 @@ pub(crate) fn plugins(page: &Value) -> String {
 /// A line a finding.
 pub(crate) fn findings(answer: &Value) -> String {
     let line = |finding: &Value| {
-        let mark = if finding["ok"] == true {
-            "ok   "
-        } else {
-            "WRONG"
+        let mark = match (&finding["ok"], &finding["weak"]) {
+            (Value::Bool(true), Value::Bool(true)) => "weak ",
+            (Value::Bool(true), _) => "ok   ",
+            _ => "WRONG",
         };
         format!(
             "{mark} {:16} {}\n",

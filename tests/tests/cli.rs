@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tests::harness::{Agents, Host, Said, Setup, gantry};
+use tests::harness::{Agents, Docker, Host, Part, Parts, Said, Setup, gantry};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_from_submit_to_site() {
@@ -129,10 +129,42 @@ async fn plugins_and_checks() {
         .await
         .json();
     assert_eq!(json["ok"], true, "{json:#}");
+    said.expect(0, "weak  not enforced");
+    said.expect(0, "agents share the disk of GANTRY_DATA");
     // A folder that a host uses is somebody's.
     let mut check = host.command();
     check.arg("check");
     Said::by(check).await.expect(1, "is in use by another host");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_which_engine_is_at_hand_and_what_is_not_enforced() {
+    let test = "a_check_says_which_engine_is_at_hand_and_what_is_not_enforced";
+    let Some(parts) = Parts::of(test, &[Part::Docker, Part::WorkerImage]) else {
+        return;
+    };
+    let docker = Docker::find().unwrap();
+    let check = async |image: &str| {
+        let settings = [
+            ("RUNNER", "docker"),
+            ("DOCKER_HOST", docker.host()),
+            ("WORKER_IMAGE", image),
+            ("ANTHROPIC_API_KEY", "not-used"),
+        ];
+        Said::alone(&settings, &["check"]).await
+    };
+    let image = parts.place(Part::WorkerImage);
+    let said = check(&image).await;
+    said.expect(0, "docker: ");
+    said.expect(0, ", cgroup v");
+    assert!(!said.out.contains("VOLUME"), "{said:?}");
+    let other = docker.image(
+        "gantry-volume:test",
+        &format!("FROM {image}\nVOLUME /data\n"),
+    );
+    let said = check(&other).await;
+    said.expect(0, "weak  not enforced");
+    said.expect(0, "`/data` is a VOLUME of the image gantry-volume:test");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,7 +168,8 @@ fn the_tests_that_hold_the_promises_are_there() {
     let (_, invariants) = page.split_once("## Invariants").unwrap();
     let queue = read("docs/src/queue.md");
     let (queue, _) = queue.split_once("## Limits").unwrap();
-    let table = format!("{invariants}\n{queue}");
+    let isolation = read("docs/src/agent-isolation.md");
+    let table = format!("{invariants}\n{queue}\n{isolation}");
     let is_name = |text: &&str| {
         text.contains('_') && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
     };

@@ -7,6 +7,7 @@ pub(crate) mod chromium;
 pub(crate) mod claude;
 pub(crate) mod docker;
 pub(crate) mod languages;
+pub(crate) mod podman;
 pub(crate) mod postgres;
 pub(crate) mod wasm;
 

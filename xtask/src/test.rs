@@ -18,8 +18,9 @@ use self::outcome::{Counts, NotRun, Results};
 use crate::clone;
 use crate::parts::chromium::{Chromium, Playwright};
 use crate::parts::claude::Claude;
-use crate::parts::docker::{COMPOSE_HOST_IMAGE, Compose, Docker, WORKER_IMAGE};
+use crate::parts::docker::{BASE_IMAGE, COMPOSE_HOST_IMAGE, Compose, Docker, WORKER_IMAGE};
 use crate::parts::languages::{JavaScript, Python};
+use crate::parts::podman::Podman;
 use crate::parts::postgres::{Disk, Postgres};
 use crate::parts::wasm::Wasm;
 use crate::parts::{Missing, Part};
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     env: Vec<(&'static str, String)>,
     postgres: Option<Postgres>,
     docker: Option<Docker>,
+    podman: Option<Podman>,
 }
 
 impl Parts {
@@ -107,6 +109,28 @@ impl Parts {
                 .push(("GANTRY_TEST_WORKER_IMAGE", WORKER_IMAGE.to_owned()));
         }
         self.docker = Some(docker);
+        Ok(())
+    }
+
+    /// Podman, with the images of the other engine.
+    fn get_podman(&mut self) -> Result<()> {
+        let has_worker = self
+            .env
+            .iter()
+            .any(|(name, _)| *name == "GANTRY_TEST_WORKER_IMAGE");
+        if !has_worker {
+            return Ok(());
+        }
+        let Some(docker) = self.docker.take() else {
+            return Ok(());
+        };
+        let _lock = clone::lock(&clone::kept()?.join("lock"), "this clone's set-up")?;
+        let started = Podman::start(&docker, &[BASE_IMAGE, WORKER_IMAGE]);
+        self.docker = Some(docker);
+        if let Some(podman) = self.keep(started, |it| &it.part)? {
+            self.env.push(("GANTRY_TEST_PODMAN", podman.host.clone()));
+            self.podman = Some(podman);
+        }
         Ok(())
     }
 
@@ -188,6 +212,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // First, as it is what most often stops a developer, and the parts take longer to say so.
     let gantry = plugins::build_host()?;
     let mut parts = Parts::get(Disk::Careless)?;
+    parts.get_podman()?;
     parts.get_compose(&gantry)?;
     let scratch = tempfile::Builder::new().prefix("gantry-test-").tempdir()?;
     let not_run = scratch.path().join("not-run");

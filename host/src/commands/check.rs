@@ -10,6 +10,8 @@ use anyhow::Result;
 use pipeline::Boundaries;
 use serde::Serialize;
 use serde_json::json;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use store::PipelineEntry;
@@ -19,6 +21,8 @@ use store::PipelineEntry;
 struct Finding {
     what: &'static str,
     ok: bool,
+    /// It works, and keeps less than one might think.
+    weak: bool,
     said: String,
 }
 
@@ -27,18 +31,23 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn fine(&mut self, what: &'static str, said: impl Into<String>) {
-        self.0.push(Finding {
-            what,
-            ok: true,
-            said: said.into(),
-        });
+        self.add(what, (true, false), said.into());
+    }
+
+    fn weak(&mut self, what: &'static str, said: impl Into<String>) {
+        self.add(what, (true, true), said.into());
     }
 
     fn wrong(&mut self, what: &'static str, said: impl Into<String>) {
+        self.add(what, (false, false), said.into());
+    }
+
+    fn add(&mut self, what: &'static str, (ok, weak): (bool, bool), said: String) {
         self.0.push(Finding {
             what,
-            ok: false,
-            said: said.into(),
+            ok,
+            weak,
+            said,
         });
     }
 }
@@ -114,6 +123,7 @@ async fn look(settings: &Settings, findings: &mut Findings) {
         }
     }
     look_at_runner(settings, &stores, findings).await;
+    look_at_disk(settings, findings);
 }
 
 fn look_at_pipelines(settings: &Settings, findings: &mut Findings) {
@@ -155,14 +165,52 @@ async fn look_at_runner(settings: &Settings, stores: &parts::Stores, findings: &
     match agent.runner.check().await {
         Err(error) => findings.wrong("runner", format!("{}: {error}", about.name)),
         Ok(checked) => {
-            findings.fine("runner", format!("{}: {}", about.name, checked.engine));
-            let mut notes = checked.warnings;
-            if !notes.contains(&about.note) {
-                notes.insert(0, about.note);
+            let cgroup = checked.cgroup.map(|version| format!(", cgroup v{version}"));
+            let cgroup = cgroup.unwrap_or_default();
+            findings.fine(
+                "runner",
+                format!("{}: {}{cgroup}", about.name, checked.engine),
+            );
+            if about.isolates {
+                findings.fine("runner", about.note);
             }
-            for note in notes {
-                findings.fine("runner", note);
+            for line in checked.warnings {
+                findings.weak("not enforced", line);
             }
         }
     }
+}
+
+/// What agents leave on the disk is looked at, and nothing keeps it from growing in between.
+fn look_at_disk(settings: &Settings, findings: &mut Findings) {
+    let limit = format!(
+        "a job's agents may leave {} MiB (WORKER_DISK), and are stopped when more is found",
+        settings.disk_bytes >> 20
+    );
+    findings.fine("disk", limit);
+    let data = device(&settings.data);
+    let folders = [
+        ("WORKSPACE_PATH", &settings.workspaces.here),
+        ("RUN_DIR", &settings.run_dir.here),
+    ];
+    let shared = folders.map(|(name, dir)| {
+        let is_shared = data.is_some() && device(dir) == data;
+        is_shared.then(|| format!("{name} ({})", dir.display()))
+    });
+    let shared: Vec<String> = shared.into_iter().flatten().collect();
+    if !shared.is_empty() {
+        let mend = format!("Put {} on a file system of its own", shared.join(" and "));
+        findings.weak(
+            "not enforced",
+            format!(
+                "agents share the disk of GANTRY_DATA, and may fill it before that is found. {mend}"
+            ),
+        );
+    }
+}
+
+/// The file system of a folder, or of the one in which it will be made.
+fn device(dir: &Path) -> Option<u64> {
+    let mut there = dir.ancestors();
+    there.find_map(|dir| std::fs::metadata(dir).ok().map(|found| found.dev()))
 }

@@ -28,7 +28,7 @@ pub(crate) async fn reap(args: &Reap) -> Result<ExitCode> {
         runner: parts::agent(&settings, &installation, &Boundaries::default())?.runner,
         store: stores.driver,
         ended: stores.retention,
-        root: workspace::Root::open(&settings.workspaces.here, &installation)?,
+        root: workspace::Root::open(&settings.workspaces.here, &parts::fresh_root(&installation))?,
         sites: deploy::Sites::open(&settings.deploy_dir.here)?,
         run_dir: settings.run_dir.here.clone(),
         orphan_age: settings.knobs.orphan_age,

@@ -87,8 +87,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("WORKER_COMMAND", "what the process runner starts"),
     ("WORKER_MEMORY", "of one container, such as 2GiB"),
     ("WORKER_CPUS", "of one container"),
+    ("WORKER_DISK", "what a job's agents may leave on the disk"),
     ("WORKER_MEMORY_MAX", "the most that a pipeline may ask for"),
     ("WORKER_CPUS_MAX", "the most that a pipeline may ask for"),
+    ("WORKER_DISK_MAX", "the most that a pipeline may ask for"),
     (
         "WORKER_UID_FIRST",
         "a root host gives each job a uid from here on",

@@ -49,8 +49,10 @@ pub(crate) struct Settings {
     pub(crate) worker_command: Option<Vec<String>>,
     pub(crate) memory_bytes: u64,
     pub(crate) cpus: f64,
+    pub(crate) disk_bytes: u64,
     pub(crate) memory_bytes_max: u64,
     pub(crate) cpus_max: f64,
+    pub(crate) disk_bytes_max: u64,
     pub(crate) uid_first: u32,
     pub(crate) uid_count: u32,
     pub(crate) demo_pace_ms: u32,
@@ -175,6 +177,7 @@ impl Settings {
                 0.01,
                 1024.0,
             )?,
+            disk_bytes: room(layers, "WORKER_DISK", "4GiB")?,
             memory_bytes_max: size(layers, "WORKER_MEMORY_MAX", "8GiB")?,
             cpus_max: within(
                 parse(layers, "WORKER_CPUS_MAX", 4.0)?,
@@ -182,6 +185,7 @@ impl Settings {
                 0.01,
                 1024.0,
             )?,
+            disk_bytes_max: room(layers, "WORKER_DISK_MAX", "16GiB")?,
             uid_first: within(
                 parse(layers, "WORKER_UID_FIRST", 300_000)?,
                 "WORKER_UID_FIRST",
@@ -255,6 +259,14 @@ fn size(layers: &Layers, name: &str, default: &str) -> Result<u64> {
     let text = layers.get(name)?.unwrap_or_else(|| default.to_owned());
     pipeline::parse_size(&text)
         .with_context(|| format!("{name}=`{text}`: must be a size such as 512MiB or 2GiB"))
+}
+
+/// Room on the disk: with less, no agent could even say what it does.
+fn room(layers: &Layers, name: &str, default: &str) -> Result<u64> {
+    match size(layers, name, default)? {
+        bytes if bytes < 1 << 20 => bail!("{name}={bytes}B: must be at least 1MiB"),
+        bytes => Ok(bytes),
+    }
 }
 
 fn absolute(path: &str) -> Result<PathBuf> {
@@ -442,6 +454,8 @@ mod tests {
         assert_eq!(settings.database_url, "sqlite:/tmp/g/gantry.db");
         assert_eq!(settings.workspaces.engine, Path::new("/tmp/g/workspaces"));
         assert_eq!(settings.memory_bytes, 2 << 30);
+        let disk = (settings.disk_bytes, settings.disk_bytes_max);
+        assert_eq!(disk, (4 << 30, 16 << 30));
         assert!(settings.provider.is_none() && settings.worker_command.is_none());
     }
 
@@ -477,6 +491,10 @@ mod tests {
             ("MAX_CONCURRENT=0", "MAX_CONCURRENT=0: must be 1 to 1000"),
             ("RUNNER=podman", "must be `auto`, `docker` or `process`"),
             ("WORKER_MEMORY=2", "such as 512MiB"),
+            (
+                "WORKER_DISK=1023KiB",
+                "WORKER_DISK=1047552B: must be at least 1MiB",
+            ),
             ("BIND=everywhere", "BIND=`everywhere`"),
             ("WORKER_COMMAND= ", "WORKER_COMMAND is empty"),
             ("PLUGIN_REPLAY=on", "must be `off`, `record` or `gate`"),

@@ -115,6 +115,19 @@ impl Docker {
         IMAGE.to_owned()
     }
 
+    /// An image of this name, by a file that copies nothing.
+    ///
+    /// # Panics
+    /// Where it can't be built.
+    #[must_use]
+    pub fn image(&self, name: &str, file: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), file).unwrap();
+        let at = folder.path().display().to_string();
+        self.run(&["build", "--quiet", "--tag", name, &at]);
+        name.to_owned()
+    }
+
     /// What has started and ended on the engine since then, as [`crate::once::runs`] reads it,
     /// of containers with `part` in their names. The engine keeps the last few hundred.
     #[must_use]

@@ -12,6 +12,8 @@ pub enum Part {
     Postgres,
     /// An engine.
     Docker,
+    /// Podman's service, with the images of that engine.
+    Podman,
     /// The agent's image on that engine.
     WorkerImage,
     /// The Claude Code CLI, without a container.
@@ -33,6 +35,7 @@ impl Part {
         match self {
             Self::Postgres => "TEST_DATABASE_URL",
             Self::Docker => "DOCKER_HOST",
+            Self::Podman => "GANTRY_TEST_PODMAN",
             Self::WorkerImage => "GANTRY_TEST_WORKER_IMAGE",
             Self::Claude => "GANTRY_TEST_CLAUDE",
             Self::Chromium => "GANTRY_TEST_CHROMIUM",
@@ -47,6 +50,7 @@ impl Part {
         match self {
             Self::Postgres => "names no PostgreSQL server",
             Self::Docker => "names no Docker Engine",
+            Self::Podman => "names no service of Podman's",
             Self::WorkerImage => "names no image of the agent",
             Self::Claude => "does not name the Claude Code CLI",
             Self::Chromium => "names no browser",

@@ -35,7 +35,7 @@ pub(crate) async fn read(
         "away": away,
         "hosts": hosts.iter().map(shown).collect::<Vec<_>>(),
         "agent": chosen(&hosts, |host| &host.report.agent, |agent| agent["demo"] == true),
-        "runner": chosen(&hosts, |host| &host.report.runner, |runner| runner["isolates"] == false),
+        "runner": chosen(&hosts, |host| &host.report.runner, lacks),
         "version": shared.config.version,
     });
     Ok(Json(answer).into_response())
@@ -56,6 +56,12 @@ fn chosen<'a>(
         .find(|value| telling(value))
         .or(said.first())
         .copied()
+}
+
+/// Whether a runner keeps an agent less than the others do.
+fn lacks(runner: &Value) -> bool {
+    let unenforced = runner["unenforced"].as_array();
+    runner["isolates"] == false || unenforced.is_some_and(|lines| !lines.is_empty())
 }
 
 fn shown(host: &HostState) -> Value {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod breaker;
+mod disk;
 mod network;
 mod start;
 
@@ -16,7 +17,7 @@ use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
-use pipeline::{Boundary, Input, Job, PlannedTask, RunKey};
+use pipeline::{Boundary, DiskPast, Input, Job, PlannedTask, RunKey};
 use runner::Run;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,9 @@ struct Under {
     listener: Listener,
     task: PlannedTask,
     folder: RunFolder,
+    disk: disk::Disk,
+    /// What it was stopped for.
+    past: Option<DiskPast>,
     /// Whether others wait for its first answer of the provider.
     probe: bool,
 }

@@ -26,6 +26,8 @@ pub struct DriverConfig {
     pub run_dir: PathBuf,
     /// Of an agent that says nothing else, and the most that a pipeline may ask for.
     pub run_limits: RunLimits,
+    /// What a job's agents may leave on the disk where the pipeline says nothing else, in bytes.
+    pub disk_bytes: u64,
     /// The most that a pipeline may ask for.
     pub most: MostLimits,
     /// Who owns a workspace.
@@ -65,6 +67,8 @@ pub struct MostLimits {
     pub memory_bytes: u64,
     /// Processors.
     pub cpus: f64,
+    /// Bytes on the disk.
+    pub disk_bytes: u64,
 }
 
 /// The agent as people call it, and how to get another.

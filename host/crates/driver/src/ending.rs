@@ -72,6 +72,7 @@ mod tests {
         Ended {
             how,
             exit_code: None,
+            starved: false,
             started_at: Timestamp::from_millis(0),
             finished_at: Timestamp::from_millis(61_000),
         }

@@ -103,12 +103,13 @@ impl Reporter {
     }
 }
 
-/// What it is, and which engine it reaches.
+/// What it is, which engine it reaches, and what that can't enforce.
 fn about_runner(driver: &Driver) -> Value {
     let runner = &driver.parts.runner;
     let mut about = json!(runner.about());
     if let Some(about) = about.as_object_mut() {
         about.insert("engine".to_owned(), json!(runner.engine()));
+        about.insert("unenforced".to_owned(), json!(runner.unenforced()));
     }
     about
 }

@@ -5,6 +5,7 @@
 //! RUN_DIR/0123456789abcdef/key.json    whose: for the reaper
 //!                         /token       the run's token for the gateway
 //!                         /staged      the task's files are in the workspace
+//!                         /disk.json   what the agent's files took before it began
 //!                         /run/…       bound read-only: prompt.md, model.sock, proxy.sock
 //!                         /out/…       the agent's: agent.jsonl, status.json
 //!        /.new-…, .gone-…              on its way in or out: nobody's
@@ -13,7 +14,7 @@
 //! It comes and goes by a rename, so that it has its key for as long as it has its name, wherever
 //! a host stops: without a key the reaper couldn't tell whose it is.
 
-use pipeline::RunKey;
+use pipeline::{DiskUse, RunKey};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -88,6 +89,33 @@ impl RunFolder {
     /// Notes that the files of the task were staged.
     pub(crate) fn set_staged(&self) -> io::Result<()> {
         fs::write(self.dir.join("staged"), "")
+    }
+
+    /// What the agent's files took before it began, by whoever looked first: a run that is adopted
+    /// keeps its limit.
+    pub(crate) fn disk_at_start(
+        &self,
+        look: impl FnOnce() -> io::Result<DiskUse>,
+    ) -> io::Result<DiskUse> {
+        let path = self.dir.join("disk.json");
+        if !path.exists() {
+            let DiskUse {
+                bytes,
+                entries,
+                hidden,
+            } = look()?;
+            write_once(
+                &path,
+                &serde_json::to_vec(&[bytes, entries, hidden])?,
+                0o600,
+            )?;
+        }
+        let [bytes, entries, hidden]: [u64; 3] = serde_json::from_slice(&fs::read(&path)?)?;
+        Ok(DiskUse {
+            bytes,
+            entries,
+            hidden,
+        })
     }
 
     pub(crate) fn remove(&self) -> io::Result<()> {
@@ -279,6 +307,10 @@ mod tests {
             fs::read_to_string(folder.run().join("prompt.md")).unwrap(),
             "first"
         );
+        let found = DiskUse::of_bytes(7);
+        assert_eq!(folder.disk_at_start(|| Ok(found)).unwrap(), found);
+        let later = folder.disk_at_start(|| panic!("it was looked at before"));
+        assert_eq!(later.unwrap(), found);
         assert!(!folder.was_staged());
         folder.set_staged().unwrap();
         assert!(folder.was_staged());

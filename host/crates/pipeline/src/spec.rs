@@ -71,6 +71,10 @@ pub struct PhaseSpec {
     /// Of the container; the host's `WORKER_CPUS` where it isn't said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
+    /// Of all that the job's agents leave on the disk, in bytes; the host's `WORKER_DISK` where it
+    /// isn't said.
+    #[serde(default, with = "size_text", skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
     /// What the agent may reach beside its model.
     #[serde(default)]
     pub network: Network,
@@ -200,6 +204,9 @@ impl PipelineSpec {
             }
             if phase.memory.is_some_and(|bytes| bytes < 16 << 20) {
                 return wrong(at("memory"), "must be at least 16MiB");
+            }
+            if phase.disk.is_some_and(|bytes| bytes < 1 << 20) {
+                return wrong(at("disk"), "must be at least 1MiB");
             }
             if phase.model.trim().is_empty() {
                 return wrong(at("model"), "must name a model");
@@ -424,6 +431,20 @@ mod tests {
         );
         let deploy = with("[deploy]\nplugin = \"d\"\nsettings = { a = -inf }").unwrap_err();
         assert!(deploy.contains("deploy: settings.a: is `nan`"), "{deploy}");
+    }
+
+    #[test]
+    fn a_disk_limit_is_a_size_and_not_nothing() {
+        assert_eq!(with("").unwrap().phases[0].disk, None);
+        let said = with("disk = \"1MiB\"").unwrap();
+        assert_eq!(said.phases[0].disk, Some(1 << 20));
+        let kept = serde_json::to_value(&said).unwrap();
+        assert_eq!(kept["phase"][0]["disk"], "1MiB");
+        let little = with("disk = \"1023KiB\"").unwrap_err();
+        assert!(
+            little.contains("phase `p`: disk: must be at least 1MiB"),
+            "{little}"
+        );
     }
 
     #[test]

@@ -3,17 +3,18 @@
 
 mod create;
 mod engine;
+mod facts;
 mod standing;
 
 use crate::{About, Checked, Found, Places, Run, RunSpec, Runner, RunnerError, marker};
 use async_trait::async_trait;
 use bollard::errors::Error;
-use bollard::models::{ContainerStateStatusEnum as State, ContainerSummaryStateEnum, SystemInfo};
+use bollard::models::{ContainerStateStatusEnum as State, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder,
 };
-use engine::{Engine, failed, is_half_started, status};
+use engine::{Engine, failed, is_half_started, is_no_command, settled, status};
 use futures_util::StreamExt;
 use pipeline::{Boundaries, Boundary, Timestamp};
 use standing::Standing;
@@ -82,14 +83,14 @@ impl Docker {
 
     /// The engine's own id: a part of what tells installations apart.
     pub async fn engine_id(&self) -> Result<String, RunnerError> {
-        Ok(self.engine.id().await?.to_owned())
+        Ok(self.engine.facts().await?.id.clone())
     }
 
     /// The label of this installation's containers: store and engine, so that a copy of the
     /// store that works on another engine takes none of these for its own.
     async fn installation(&self) -> Result<String, RunnerError> {
         let store = &self.config.installation;
-        Ok(format!("{store}.{}", self.engine.id().await?))
+        Ok(format!("{store}.{}", self.engine.facts().await?.id))
     }
 
     /// What stands under the name is started where it never was, and taken over.
@@ -131,7 +132,7 @@ impl Docker {
                     name: spec.name.clone(),
                 })
             }
-            Some(400 | 404) => {
+            code if matches!(code, Some(400 | 404)) || is_no_command(&error) => {
                 self.remove(&spec.name).await?;
                 on_disk(spec, marker::clear).await?;
                 Err(RunnerError::BadCommand {
@@ -174,21 +175,31 @@ impl Runner for Docker {
     }
 
     async fn check(&self) -> Result<Checked, RunnerError> {
+        let (facts, interface) = self.engine.ask().await?;
         let client = self.engine.client().await?;
-        let version = client.version().await;
-        let version = version.map_err(failed("asking the engine for its version"))?;
-        let info = client.info().await;
-        let info = info.map_err(failed("asking the engine what it keeps"))?;
-        match client.inspect_image(&self.config.image).await {
+        let image = match client.inspect_image(&self.config.image).await {
             Err(error) if status(&error) == Some(404) => return Err(self.missing_image()),
             found => found.map_err(failed("looking for the agent's image"))?,
         };
+        let volumes = image.config.and_then(|config| config.volumes);
+        let mut warnings = facts.unenforced;
+        for volume in volumes.unwrap_or_default() {
+            warnings.push(format!(
+                "an agent may fill the engine's disk: `{volume}` is a VOLUME of the image {}, which nothing limits. Take it out of the image",
+                self.config.image
+            ));
+        }
         Ok(Checked {
-            engine: format!("Docker Engine {}", version.version.unwrap_or_default()),
-            api: version.api_version,
-            cgroup: info.cgroup_version.map(|version| version.to_string()),
-            warnings: warnings(&info),
+            engine: facts.name,
+            api: interface.api,
+            cgroup: interface.cgroup,
+            warnings,
         })
+    }
+
+    fn unenforced(&self) -> Vec<String> {
+        let known = self.engine.known();
+        known.map_or_else(Vec::new, |facts| facts.unenforced.clone())
     }
 
     fn places(&self, _: &RunSpec) -> Places {
@@ -201,17 +212,23 @@ impl Runner for Docker {
     }
 
     async fn start(&self, spec: &RunSpec) -> Result<Box<dyn Run>, RunnerError> {
-        let body = create::body(&self.config, self.installation().await?, spec)?;
+        let facts = self.engine.facts().await?;
+        let body = create::body(&self.config, facts, self.installation().await?, spec)?;
+        let kind = facts.kind;
         let client = self.engine.client().await?;
         for _ in 0..LOOKS {
             // A container that ran always has its marker: looked at before each create.
             if on_disk(spec, marker::is_set).await? {
                 return self.adopt(spec).await;
             }
+            on_disk(spec, move |spec| create::lay_ready(kind, spec)).await?;
             let options = CreateContainerOptionsBuilder::new().name(&spec.name);
             let created = client.create_container(Some(options.build()), body.clone());
             match created.await {
-                Ok(_) => {
+                Ok(made) => {
+                    for warning in made.warnings {
+                        tracing::warn!(run.name = spec.name, warning, "the engine warns");
+                    }
                     self.config.boundaries.at(Boundary::RunMade);
                     on_disk(spec, marker::set).await?;
                     self.config.boundaries.at(Boundary::RunMarked);
@@ -236,7 +253,7 @@ impl Runner for Docker {
     }
 
     fn engine(&self) -> Option<String> {
-        self.engine.known_id().map(str::to_owned)
+        self.engine.known().map(|facts| facts.id.clone())
     }
 
     async fn list(&self) -> Result<Vec<Found>, RunnerError> {
@@ -246,7 +263,8 @@ impl Runner for Docker {
             .all(true)
             .filters(&filters);
         let client = self.engine.client().await?;
-        let listed = client.list_containers(Some(options.build())).await;
+        let options = options.build();
+        let listed = settled(|| client.list_containers(Some(options.clone()))).await;
         let listed = listed.map_err(failed("listing containers"))?;
         let found = listed.into_iter().filter_map(|container| {
             let name = container.names?.first()?.trim_start_matches('/').to_owned();
@@ -331,42 +349,10 @@ impl Docker {
 /// The marker's disk is waited for where it holds up nobody else.
 async fn on_disk<T: Send + 'static>(
     spec: &RunSpec,
-    what: fn(&RunSpec) -> Result<T, RunnerError>,
+    what: impl FnOnce(&RunSpec) -> Result<T, RunnerError> + Send + 'static,
 ) -> Result<T, RunnerError> {
     let spec = spec.clone();
     let path = spec.run_dir.clone();
     let done = tokio::task::spawn_blocking(move || what(&spec)).await;
     done.map_err(|gone| RunnerError::io("keeping the marker in", path)(gone.into()))?
-}
-
-/// Limits that this engine doesn't hold.
-fn warnings(info: &SystemInfo) -> Vec<String> {
-    let seccomp = info.security_options.iter().flatten();
-    let seccomp = seccomp.filter(|option| option.contains("seccomp")).count() > 0;
-    let limits = [
-        (
-            info.memory_limit,
-            "memory isn't limited: give the kernel the memory cgroup",
-        ),
-        (
-            info.swap_limit,
-            "swap isn't limited: start the kernel with `swapaccount=1`",
-        ),
-        (
-            info.cpu_cfs_quota,
-            "processors aren't limited: give the kernel CFS quotas",
-        ),
-        (
-            info.pids_limit,
-            "processes aren't limited: give the kernel the pids cgroup",
-        ),
-        (
-            Some(seccomp),
-            "system calls aren't filtered: this engine has no seccomp",
-        ),
-    ];
-    let broken = limits
-        .into_iter()
-        .filter(|(holds, _)| *holds == Some(false));
-    broken.map(|(_, warning)| warning.to_owned()).collect()
 }

@@ -24,6 +24,12 @@ pub trait Runner: Send + Sync {
         None
     }
 
+    /// What is asked of its engine for each run and isn't enforced there, each with its mend; as
+    /// far as the engine was asked.
+    fn unenforced(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether it could start a run now; the error names the mend.
     async fn check(&self) -> Result<Checked, RunnerError>;
 
@@ -187,6 +193,8 @@ pub struct Ended {
     pub how: How,
     /// The exit status, 128 and the signal where one ended it; none where it is unknown.
     pub exit_code: Option<i32>,
+    /// Whether one of its processes was killed for want of memory, also where the rest went on.
+    pub starved: bool,
     /// By the clock that ran it.
     pub started_at: Timestamp,
     /// By the clock that ran it.

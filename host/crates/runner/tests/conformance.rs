@@ -25,7 +25,7 @@ mod orphan;
 mod returns;
 
 /// A test for each runner from one async function over a [`stage::Stage`].
-macro_rules! over_both {
+macro_rules! over_all {
     ($($case:path => $name:ident),+ $(,)?) => {
         mod process {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,7 +33,14 @@ macro_rules! over_both {
                 $case(crate::stage::Stage::process()).await;
             })+
         }
-        mod docker {
+        over_engines! { docker, podman: $($case => $name),+ }
+    };
+}
+
+/// The same in one engine's containers and in another's.
+macro_rules! over_engines {
+    ($docker:ident, $podman:ident: $($case:path => $name:ident),+ $(,)?) => {
+        mod $docker {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 if let Some(stage) = crate::stage::Stage::docker().await {
@@ -41,10 +48,18 @@ macro_rules! over_both {
                 }
             })+
         }
+        mod $podman {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(stage) = crate::stage::Stage::podman().await {
+                    $case(stage).await;
+                }
+            })+
+        }
     };
 }
 
-over_both! {
+over_all! {
     crate::ends::an_exit_status_is_kept => an_exit_status_is_kept,
     crate::ends::the_environment_is_the_specs_alone => the_environment_is_the_specs_alone,
     crate::ends::what_it_says_is_kept_for_people => what_it_says_is_kept_for_people,
@@ -66,4 +81,19 @@ over_both! {
     crate::returns::a_killed_host_finds_its_run_going_on => a_killed_host_finds_its_run_going_on,
     crate::returns::a_killed_host_finds_its_run_ended => a_killed_host_finds_its_run_ended,
     crate::returns::an_adopted_run_keeps_its_deadline => an_adopted_run_keeps_its_deadline,
+}
+
+over_engines! {
+    docker_isolates, podman_isolates:
+    crate::isolation::the_only_interface_is_loopback => the_only_interface_is_loopback,
+    crate::isolation::it_has_no_capability_and_can_gain_none => it_has_no_capability_and_can_gain_none,
+    crate::isolation::it_is_not_root => it_is_not_root,
+    crate::isolation::only_its_own_folders_are_writable => only_its_own_folders_are_writable,
+    crate::isolation::the_prompt_is_not_writable => the_prompt_is_not_writable,
+    crate::isolation::vsock_and_io_uring_are_refused => vsock_and_io_uring_are_refused,
+    crate::isolation::what_lies_in_memory_is_bounded => what_lies_in_memory_is_bounded,
+    crate::isolation::the_engine_at_hand_says_what_it_cannot_enforce => the_engine_at_hand_says_what_it_cannot_enforce,
+    crate::isolation::processes_kept_and_broken => processes_kept_and_broken,
+    crate::isolation::a_container_that_is_removed_meanwhile_has_ended_badly => a_container_that_is_removed_meanwhile_has_ended_badly,
+    crate::isolation::a_folder_that_the_engine_does_not_see_is_named => a_folder_that_the_engine_does_not_see_is_named,
 }

@@ -5,6 +5,8 @@ use crate::{RelativePath, WorkspaceError};
 use pipeline::FileEntry;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
+use rustix::path::Arg;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -134,18 +136,28 @@ pub(crate) fn open_below(
     path: &RelativePath,
     flags: OFlags,
 ) -> Result<OwnedFd, WorkspaceError> {
+    open_beneath(dir, path.for_open(), flags).map_err(|errno| match errno {
+        Errno::AGAIN => WorkspaceError::InvalidPath {
+            path: path.as_str().to_owned(),
+            why: "it kept changing while it was opened",
+        },
+        errno => WorkspaceError::from_errno(path.as_str(), errno),
+    })
+}
+
+/// The same by a name as the file system has it, in the kernel's own words.
+pub(crate) fn open_beneath(
+    dir: impl AsFd,
+    path: impl Arg + Copy,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     // EAGAIN: a rename raced with the look-up; the kernel asks to try again.
     for _ in 0..64 {
-        match openat2(&dir, path.for_open(), flags, Mode::empty(), BENEATH) {
-            Err(rustix::io::Errno::AGAIN) => {}
-            Err(errno) => return Err(WorkspaceError::from_errno(path.as_str(), errno)),
-            Ok(fd) => return Ok(fd),
+        match openat2(&dir, path, flags, Mode::empty(), BENEATH) {
+            Err(Errno::AGAIN) => {}
+            opened => return opened,
         }
     }
-    let why = "it kept changing while it was opened";
-    Err(WorkspaceError::InvalidPath {
-        path: path.as_str().to_owned(),
-        why,
-    })
+    Err(Errno::AGAIN)
 }

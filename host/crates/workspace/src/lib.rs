@@ -24,5 +24,6 @@ pub use error::WorkspaceError;
 pub use folder::{Folder, Page};
 pub use path::RelativePath;
 pub use root::{Owner, Root, Workspace};
+pub use size::Meter;
 pub use snapshot::Snapshot;
 pub use walk::{TreeLimits, Walk};

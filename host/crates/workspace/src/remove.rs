@@ -8,37 +8,70 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
+/// A folder that is being emptied. It isn't kept open: how deep they are, an agent decides, and
+/// how many a host may have open is the same for all its jobs.
+struct Level {
+    /// In the folder above it.
+    name: CString,
+    /// Its device and inode: what `..` must lead back to.
+    id: (u64, u64),
+    /// The folders in it that are still there.
+    folders: Vec<CString>,
+}
+
 /// Removes everything below an open folder.
 pub(crate) fn remove_below(folder: &OwnedFd) -> Result<(), WorkspaceError> {
-    // A list of folders rather than recursion: an agent decides how deep they are.
-    let mut open = vec![(reopen(folder)?, None::<CString>)];
-    while let Some((fd, _)) = open.last() {
-        match remove_files(fd)? {
-            Some((child, name)) => open.push((child, Some(name))),
-            None => {
-                let Some((_, name)) = open.pop() else { break };
-                if let (Some((parent, _)), Some(name)) = (open.last(), name) {
-                    rustix::fs::unlinkat(parent, &name, AtFlags::REMOVEDIR)
-                        .map_err(|errno| error(&name, errno))?;
-                }
-            }
+    let mut fd = reopen(folder)?;
+    let mut levels = vec![Level::begin(&fd, CString::default())?];
+    while let Some(level) = levels.last_mut() {
+        if let Some(name) = level.folders.pop() {
+            fd = open_anyhow(&fd, &name)?;
+            levels.push(Level::begin(&fd, name)?);
+            continue;
+        }
+        if let (Some(empty), Some(above)) = (levels.pop(), levels.last()) {
+            fd = above.again(&fd)?;
+            rustix::fs::unlinkat(&fd, &empty.name, AtFlags::REMOVEDIR)
+                .map_err(|errno| error(&empty.name, errno))?;
         }
     }
     Ok(())
 }
 
-/// Removes all that isn't a folder; the first folder that is found, open.
-fn remove_files(fd: &OwnedFd) -> Result<Option<(OwnedFd, CString)>, WorkspaceError> {
-    for (name, kind) in list(fd, "workspace")? {
-        let Ok(name) = CString::new(name) else {
-            continue;
-        };
-        if kind == FileType::Directory {
-            return Ok(Some((open_anyhow(fd, &name)?, name)));
+impl Level {
+    /// Removes all that isn't a folder, and lists the rest.
+    fn begin(fd: &OwnedFd, name: CString) -> Result<Self, WorkspaceError> {
+        let mut folders = Vec::new();
+        for (name, kind) in list(fd, "workspace")? {
+            let Ok(name) = CString::new(name) else {
+                continue;
+            };
+            if kind == FileType::Directory {
+                folders.push(name);
+                continue;
+            }
+            rustix::fs::unlinkat(fd, &name, AtFlags::empty())
+                .map_err(|errno| error(&name, errno))?;
         }
-        rustix::fs::unlinkat(fd, &name, AtFlags::empty()).map_err(|errno| error(&name, errno))?;
+        let id = id(fd, &name)?;
+        Ok(Self { name, id, folders })
     }
-    Ok(None)
+
+    /// Opens it from the folder in it, which nobody may have put elsewhere meanwhile.
+    fn again(&self, below: &OwnedFd) -> Result<OwnedFd, WorkspaceError> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        let fd = rustix::fs::openat(below, "..", flags, Mode::empty())
+            .map_err(|errno| error(&self.name, errno))?;
+        match id(&fd, &self.name)? == self.id {
+            true => Ok(fd),
+            false => Err(error(&self.name, rustix::io::Errno::XDEV)),
+        }
+    }
+}
+
+fn id(fd: &OwnedFd, name: &CString) -> Result<(u64, u64), WorkspaceError> {
+    let stat = rustix::fs::fstat(fd).map_err(|errno| error(name, errno))?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Opens a folder, also one that its owner closed to himself.

@@ -231,6 +231,32 @@ fn a_root_keeps_its_id_and_knows_its_jobs() {
     assert_eq!(again.jobs().unwrap(), [job(7)]);
 }
 
+/// How many folders a host may have open is the same for all its jobs.
+#[test]
+fn a_tree_that_is_deeper_than_folders_may_be_open_goes_as_well() {
+    let place = place();
+    let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let mode = rustix::fs::Mode::from(0o755);
+    let open = |at: &rustix::fd::OwnedFd| rustix::fs::openat(at, "d", flags, mode);
+    let mut at = rustix::fs::open(place.workspace.files_path(), flags, mode).unwrap();
+    // More than the other tests here need, and fewer than this one would have had.
+    let few = rustix::process::Rlimit {
+        current: Some(256),
+        ..rustix::process::getrlimit(rustix::process::Resource::Nofile)
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    let deep = 400;
+    for _ in 0..deep {
+        rustix::fs::mkdirat(&at, "d", mode).unwrap();
+        at = open(&at).unwrap();
+    }
+    drop(at);
+    let root = Root::open(&place.dir.path().join("workspaces"), "fresh").unwrap();
+    root.disk_bytes(job(1)).unwrap();
+    place.workspace.remove().unwrap();
+    assert!(!place.workspace.files_path().exists());
+}
+
 #[test]
 fn what_a_tree_takes_is_counted_without_links_and_holes() {
     let place = place();

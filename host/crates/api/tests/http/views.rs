@@ -28,16 +28,17 @@ fn plugin(calls: u64, state: PluginState) -> PluginReport {
 }
 
 async fn report(host: &Host, id: &str, calls: u64, state: PluginState, isolates: bool) {
-    report_of(host, id, plugin(calls, state), isolates).await;
+    let runner = json!({ "name": "process", "isolates": isolates, "note": "n" });
+    report_of(host, id, plugin(calls, state), runner).await;
 }
 
-async fn report_of(host: &Host, id: &str, plugin: PluginReport, isolates: bool) {
+async fn report_of(host: &Host, id: &str, plugin: PluginReport, runner: Value) {
     let report = HostReport {
         host: HostId(id.into()),
         role: "all".into(),
         version: "1.2.3".into(),
         started_at: now(),
-        runner: json!({ "name": "process", "isolates": isolates, "note": "n" }),
+        runner,
         agent: json!({ "name": "demo agent", "demo": false, "hint": "h" }),
         plugins: vec![plugin],
         refused: vec![RefusedFile {
@@ -57,7 +58,19 @@ pub(crate) async fn report_fault(host: &Host, said: &str) {
         held: Some(said.to_owned()),
         ..plugin(1, PluginState::Quarantined)
     };
-    report_of(host, "h1", faulted, true).await;
+    report_of(host, "h1", faulted, json!({ "isolates": true })).await;
+}
+
+#[tokio::test]
+async fn a_host_whose_engine_enforces_less_is_the_one_that_is_shown() {
+    let host = Host::start().await;
+    let lacks = json!(["an agent's memory isn't limited. Do something"]);
+    for (id, unenforced) in [("h1", json!([])), ("h2", lacks.clone()), ("h3", json!([]))] {
+        let runner = json!({ "name": "docker", "isolates": true, "unenforced": unenforced });
+        report_of(&host, id, plugin(1, PluginState::Serving), runner).await;
+    }
+    let stats = host.get("/api/stats").await.json();
+    assert_eq!(stats["runner"]["unenforced"], lacks, "{stats:#}");
 }
 
 #[tokio::test]

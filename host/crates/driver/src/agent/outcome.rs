@@ -1,6 +1,7 @@
 //! What a run came to: its ending, its usage, its last words and what it left out. How an ending
 //! counts is `ending`'s matter; whether the work is any good, the plugin's.
 
+use super::disk::Disk;
 use super::{Gate, Under};
 use crate::ending::failure;
 use crate::hold::{Done, Holder};
@@ -9,15 +10,18 @@ use crate::run_folder::RunFolder;
 use crate::steps::blocking;
 use gateway::AccountsError;
 use pipeline::{
-    Digest, Failure, FailureKind, Input, Level, Outcome, PlannedTask, RunKey, Usage, usd,
+    Digest, DiskPast, Failure, FailureKind, Input, Level, Outcome, PlannedTask, RunKey, Usage, usd,
 };
-use runner::{Ended, RunnerError};
+use runner::{Ended, How, RunnerError};
 use serde_json::Value;
 use store::{Appended, Piece};
 use workspace::{Folder, RelativePath};
 
 /// How often an engine that is away is asked for an agent's last words.
 const ASKED_FOR_WORDS: u32 = 20;
+/// Of a run that went on without one of its processes.
+const STARVED: &str =
+    "a process of the agent's was killed for want of memory: raise `memory` of the phase";
 /// Bytes of an agent's standard error that are logged where it failed.
 const PRINTED: usize = 4 << 10;
 
@@ -30,6 +34,8 @@ impl Holder<'_> {
             gate,
             task,
             folder,
+            disk,
+            past,
             ..
         } = under;
         let output = listener.into_output();
@@ -47,12 +53,23 @@ impl Holder<'_> {
             .await
             .or_else(|| printed.lines().last().map(str::to_owned));
         let mut failure = failure(ended, &output, reason.as_deref());
+        // Whoever stopped it may have died before this is told: what is left says it again.
+        let past = match past {
+            Some(past) => Some(past),
+            None => self.left_too_much(&key, disk).await,
+        };
+        if let Some(past) = past {
+            failure = Some(Failure::new(FailureKind::OutOfDisk, past.to_string()));
+        }
         let over = passed.over.filter(|_| failure.is_some());
         if let Some(over) = &over {
             failure = Some(Failure::new(FailureKind::Budget, used_up_words(over)));
         }
         if failure.is_some() {
             self.log_printed(&key, &printed).await?;
+        }
+        if ended.starved && ended.how != How::OutOfMemory {
+            self.log_words(&key, "memory", STARVED).await?;
         }
         let missing = self.missing(&task).await;
         let answer = cut(&output.answer, self.driver.config.limits.answer_bytes);
@@ -107,6 +124,17 @@ impl Holder<'_> {
         }
     }
 
+    /// What is too much of what a run has left on the disk.
+    async fn left_too_much(&self, key: &RunKey, disk: Disk) -> Option<DiskPast> {
+        match disk.left().await {
+            Ok(past) => past,
+            Err(error) => {
+                tracing::warn!(job.id = %key.job, %error, "what an agent has left can't be looked at");
+                None
+            }
+        }
+    }
+
     /// Of the files that the task expected, those that aren't there.
     async fn missing(&self, task: &PlannedTask) -> Vec<String> {
         let (workspace, expects) = (self.workspace(), task.expects.clone());
@@ -142,16 +170,20 @@ impl Holder<'_> {
         Some(String::new())
     }
 
-    /// Tells an agent's last words, once as its output is. None where this holder can't.
     async fn log_printed(&self, key: &RunKey, printed: &str) -> Option<()> {
+        self.log_words(key, "stderr", printed).await
+    }
+
+    /// Tells last words of a run, once as its output is. None where this holder can't.
+    async fn log_words(&self, key: &RunKey, whose: &str, words: &str) -> Option<()> {
         let from = From::of(key);
         let mut told = Told::default();
-        told.log(&from, Level::Warn, printed);
+        told.log(&from, Level::Warn, words);
         let name = key.name(&self.driver.config.installation);
         let piece = Piece {
-            run: format!("{name} stderr"),
+            run: format!("{name} {whose}"),
             from: 0,
-            to: printed.len() as u64,
+            to: words.len() as u64,
         };
         let store = &self.driver.parts.store;
         loop {

@@ -2,6 +2,7 @@
 //! What an agent may do is the runner's matter.
 
 use super::accounts::RunAccounts;
+use super::disk::Disk;
 use super::network::SOCKET;
 use super::{Gate, Under, outcome};
 use crate::hold::{Done, Holder};
@@ -36,6 +37,8 @@ impl Holder<'_> {
         // the marker is gone: it would make both again.
         self.still_holds()?;
         self.lay_ready(&folder, key, &task).await?;
+        let mut disk = Disk::of(self.driver, job, spec, &self.workspace, &folder);
+        disk.at_start(&folder).await;
         self.driver.at(Boundary::FolderReady);
         let gate = self.open_gate(job, key, &folder, spec).await?;
         let mut run_spec = self.run_spec(job, key, spec, &task, &folder);
@@ -64,6 +67,8 @@ impl Holder<'_> {
             listener,
             task,
             folder,
+            disk,
+            past: None,
             probe: false,
         })
     }

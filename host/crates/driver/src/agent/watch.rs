@@ -6,10 +6,14 @@ use crate::hold::Holder;
 use crate::listener::Heard;
 use crate::signal::{Signal, told};
 use runner::{Ended, RunnerError};
+use std::pin::pin;
 use std::time::Duration;
 
 /// How often an agent's output is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// What an agent that has filled its room has to end in.
+const FULL_GRACE: Duration = Duration::from_secs(1);
 
 /// Why the watch over a run ended.
 pub(super) enum Watched {
@@ -28,14 +32,27 @@ impl Holder<'_> {
             listener,
             gate,
             probe,
+            disk,
+            past,
             ..
         } = under;
         let mut wait = run.wait();
         let mut look = LOOK;
+        let mut full = pin!(disk.past());
         loop {
             tokio::select! {
                 biased;
                 told = told(&mut signal) => return Watched::Told(told),
+                too_much = &mut full, if past.is_none() => {
+                    tracing::warn!(job.id = %self.hold.job, why = %too_much, "an agent is stopped");
+                    *past = Some(too_much);
+                    drop(wait);
+                    // It may write on until it is gone.
+                    if let Err(error) = run.stop(FULL_GRACE).await {
+                        tracing::warn!(job.id = %self.hold.job, %error, "an agent didn't stop");
+                    }
+                    wait = run.wait();
+                }
                 ended = &mut wait => match ended {
                     Ok(ended) => return Watched::Ended(ended),
                     // It says nothing about the run: the engine may be back in a moment.

@@ -3,7 +3,7 @@
 
 use fastrand::Rng;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "name",
     "summary",
     "concurrency",
@@ -15,6 +15,7 @@ const KEYS: [&str; 20] = [
     "timeout",
     "memory",
     "cpus",
+    "disk",
     "network",
     "permissions",
     "model",

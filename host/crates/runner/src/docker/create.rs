@@ -2,6 +2,7 @@
 //! Asks nothing of the engine.
 
 use super::DockerConfig;
+use super::facts::{Facts, Kind};
 use crate::{RunSpec, RunnerError};
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
@@ -9,7 +10,9 @@ use bollard::models::{
 };
 use pipeline::RunKey;
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(super) const WORKSPACE: &str = "/workspace";
 pub(super) const RUN: &str = "/run/gantry";
@@ -30,11 +33,17 @@ const RUN_NUMBER: &str = "gantry.run";
 /// reaches past network namespaces.
 const SECCOMP: &str = include_str!("seccomp.json");
 
+/// Of `/dev/shm`, in bytes; a part of the container's memory.
+const SHARED_MEMORY: i64 = 64 << 20;
+
 /// File descriptors of one process.
 const OPEN_FILES: i64 = 16_384;
+/// Processes of one user; how many an agent may have, its control group says.
+const PROCESSES: i64 = 16_384;
 
 pub(super) fn body(
     config: &DockerConfig,
+    facts: &Facts,
     installation: String,
     spec: &RunSpec,
 ) -> Result<ContainerCreateBody, RunnerError> {
@@ -55,22 +64,50 @@ pub(super) fn body(
         ),
         labels: Some(labels(installation, &spec.key)),
         network_disabled: Some(true),
-        host_config: Some(host_config(config, spec)?),
+        host_config: Some(host_config(config, facts, spec)?),
         ..ContainerCreateBody::default()
     })
 }
 
-fn host_config(config: &DockerConfig, spec: &RunSpec) -> Result<HostConfig, RunnerError> {
+fn host_config(
+    config: &DockerConfig,
+    facts: &Facts,
+    spec: &RunSpec,
+) -> Result<HostConfig, RunnerError> {
     let limits = &spec.limits;
     let memory = signed(limits.memory_bytes);
-    let (uid, gid, size) = (spec.owner.uid, spec.owner.gid, limits.tmp_bytes);
-    let home = format!("rw,exec,nosuid,nodev,size={size},mode=0700,uid={uid},gid={gid}");
-    let tmp = format!("rw,exec,nosuid,nodev,size={size},mode=1777");
+    let in_memory = format!("rw,exec,nosuid,nodev,size={}", limits.tmp_bytes);
+    let (home, tmp, seccomp) = match facts.kind {
+        Kind::Docker => (
+            format!(
+                "{in_memory},mode=0700,uid={},gid={}",
+                spec.owner.uid, spec.owner.gid
+            ),
+            format!("{in_memory},mode=1777"),
+            SECCOMP.to_owned(),
+        ),
+        // It takes no owner, and nobody else is in there; it would copy what the image has, and
+        // reads a profile from a file.
+        Kind::Podman => (
+            format!("{in_memory},mode=1777,notmpcopyup"),
+            format!("{in_memory},mode=1777,notmpcopyup"),
+            there(config, spec, &profile_path(spec))?,
+        ),
+    };
     let ulimit = |name: &str, most: i64| ResourcesUlimits {
         name: Some(name.to_owned()),
         soft: Some(most),
         hard: Some(most),
     };
+    let mut ulimits = vec![
+        ulimit("nofile", OPEN_FILES),
+        ulimit("fsize", signed(limits.file_bytes)),
+        ulimit("core", 0),
+    ];
+    if facts.kind == Kind::Podman {
+        // It would ask for the most that there is, which it may not where it lacks the capability.
+        ulimits.push(ulimit("nproc", PROCESSES));
+    }
     let log = HashMap::from([
         ("max-size".to_owned(), limits.log_bytes.to_string()),
         ("max-file".to_owned(), "1".to_owned()),
@@ -80,7 +117,7 @@ fn host_config(config: &DockerConfig, spec: &RunSpec) -> Result<HostConfig, Runn
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec![
             "no-new-privileges".to_owned(),
-            format!("seccomp={SECCOMP}"),
+            format!("seccomp={seccomp}"),
         ]),
         readonly_rootfs: Some(true),
         tmpfs: Some(HashMap::from([
@@ -95,13 +132,11 @@ fn host_config(config: &DockerConfig, spec: &RunSpec) -> Result<HostConfig, Runn
         ]),
         memory: Some(memory),
         memory_swap: Some(memory),
-        nano_cpus: Some(nano_cpus(limits.cpus)),
+        nano_cpus: facts.limits_cpus.then(|| nano_cpus(limits.cpus)),
+        ipc_mode: Some("private".to_owned()),
+        shm_size: Some(SHARED_MEMORY),
         pids_limit: Some(i64::from(limits.pids)),
-        ulimits: Some(vec![
-            ulimit("nofile", OPEN_FILES),
-            ulimit("fsize", signed(limits.file_bytes)),
-            ulimit("core", 0),
-        ]),
+        ulimits: Some(ulimits),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(log),
@@ -124,22 +159,62 @@ fn bind(
     target: &str,
     read_only: bool,
 ) -> Result<Mount, RunnerError> {
-    let bad = |why: &str| RunnerError::BadSpec {
-        name: spec.name.clone(),
-        reason: format!("`{}` {why}", here.display()),
-    };
-    if !here.is_absolute() {
-        return Err(bad("isn't an absolute path"));
-    }
-    let there = seen_by_engine(&config.path_map, here);
-    let source = there.to_str().ok_or_else(|| bad("isn't UTF-8"))?;
     Ok(Mount {
         typ: Some(MountType::BIND),
-        source: Some(source.to_owned()),
+        source: Some(there(config, spec, here)?),
         target: Some(target.to_owned()),
         read_only: Some(read_only),
         ..Mount::default()
     })
+}
+
+/// A path of this host's as the engine has it.
+fn there(config: &DockerConfig, spec: &RunSpec, here: &Path) -> Result<String, RunnerError> {
+    if !here.is_absolute() {
+        return Err(bad_path(spec, here, "isn't an absolute path"));
+    }
+    let there = seen_by_engine(&config.path_map, here);
+    let there = there.to_str().map(str::to_owned);
+    there.ok_or_else(|| bad_path(spec, here, "isn't UTF-8"))
+}
+
+fn bad_path(spec: &RunSpec, here: &Path, why: &str) -> RunnerError {
+    RunnerError::BadSpec {
+        name: spec.name.clone(),
+        reason: format!("`{}` {why}", here.display()),
+    }
+}
+
+/// Of the next profile that is written.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Where an engine finds the profile that wants it in a file: where the agent can't write.
+fn profile_path(spec: &RunSpec) -> PathBuf {
+    spec.run_dir.join("seccomp.json")
+}
+
+/// What must be on the disk before the container is made. An engine may make a folder that isn't
+/// there, as root, for an agent that couldn't write to it.
+pub(super) fn lay_ready(kind: Kind, spec: &RunSpec) -> Result<(), RunnerError> {
+    for folder in [
+        &spec.workspace,
+        &spec.run_dir,
+        &spec.out_dir,
+        &spec.session_dir,
+    ] {
+        if !folder.is_dir() {
+            return Err(bad_path(spec, folder, "isn't a folder that is there"));
+        }
+    }
+    let path = profile_path(spec);
+    if kind == Kind::Docker || fs::read(&path).is_ok_and(|found| found == SECCOMP.as_bytes()) {
+        return Ok(());
+    }
+    // By rename, and each its own: two hosts may start the same run at the same time.
+    let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let staged = path.with_extension(format!("{process}.{number}"));
+    fs::write(&staged, SECCOMP).map_err(RunnerError::io("writing", &staged))?;
+    fs::rename(&staged, &path).map_err(RunnerError::io("writing", path))
 }
 
 /// By the longest of the mapped folders that holds it; as it is where none does.

@@ -1,7 +1,7 @@
 //! A container that stands: how it is waited for and stopped, through an engine that may
 //! restart. It never removes one.
 
-use super::engine::{Engine, failed, is_half_started, status};
+use super::engine::{Engine, failed, is_half_started, is_not_running, status};
 use crate::run::TIME_UP_GRACE;
 use crate::{Ended, How, Run, RunnerError};
 use async_trait::async_trait;
@@ -141,6 +141,7 @@ impl Standing {
         Ended {
             how,
             exit_code: (how != How::Vanished).then_some(code),
+            starved: oom,
             started_at,
             finished_at,
         }
@@ -156,6 +157,7 @@ impl Standing {
         Ended {
             how: How::Vanished,
             exit_code: None,
+            starved: false,
             started_at: self.first_seen,
             finished_at: SystemTime::now().into(),
         }
@@ -217,7 +219,9 @@ async fn signal(engine: &Engine, name: &str, signal: &str) -> Result<bool, Runne
         .await
     {
         Ok(()) => Ok(true),
-        Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(false),
+        Err(error) if matches!(status(&error), Some(404 | 409)) || is_not_running(&error) => {
+            Ok(false)
+        }
         Err(error) => Err(failed("signalling a container")(error)),
     }
 }

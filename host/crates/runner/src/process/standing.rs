@@ -88,6 +88,7 @@ impl Standing {
         Ok(Ended {
             how: How::Vanished,
             exit_code: None,
+            starved: false,
             started_at: started.map_or(self.first_seen, |started| started.started_at),
             finished_at: SystemTime::now().into(),
         })
@@ -120,6 +121,8 @@ impl Run for Standing {
                 How::Exited { code }
             },
             exit_code: Some(code),
+            // Nothing limits its memory, so nobody is told.
+            starved: false,
             started_at: exit.started_at,
             finished_at: exit.finished_at,
         })

@@ -5,14 +5,14 @@ use pipeline::RunKey;
 use runner::{
     Docker, DockerConfig, Owner, Process, ProcessConfig, Run, RunLimits, RunSpec, Runner,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -22,8 +22,6 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// The agent: whatever the test says.
 pub(crate) const COMMAND: [&str; 3] = ["sh", "-c", "eval \"$SCRIPT\""];
-
-const NOT_RUN: &str = "runner conformance on docker: no Docker Engine answers";
 
 pub(crate) struct Stage {
     pub(crate) dir: TempDir,
@@ -44,18 +42,27 @@ impl Stage {
 
     /// None, said aloud, where there is no engine to test on.
     pub(crate) async fn docker() -> Option<Self> {
-        let engine = Engine {
-            host: std::env::var("DOCKER_HOST").ok(),
-            image: std::env::var("GANTRY_TEST_IMAGE")
-                .unwrap_or_else(|_| "debian:bookworm-slim".to_owned()),
-        };
-        let stage = Self::new(Some(engine));
+        Self::of("docker", std::env::var("DOCKER_HOST").ok()).await
+    }
+
+    /// The same with Podman's service.
+    pub(crate) async fn podman() -> Option<Self> {
+        match std::env::var("GANTRY_TEST_PODMAN") {
+            Ok(host) => Self::of("podman", Some(host)).await,
+            Err(_) => not_run("podman", "GANTRY_TEST_PODMAN names no service"),
+        }
+    }
+
+    async fn of(name: &str, host: Option<String>) -> Option<Self> {
+        let image = std::env::var("GANTRY_TEST_IMAGE");
+        let image = image.unwrap_or_else(|_| "debian:bookworm-slim".to_owned());
+        let stage = Self::new(Some(Engine { host, image }));
         match stage.runner().check().await {
             Ok(_) => Some(stage),
-            Err(runner::RunnerError::MissingImage { image, .. }) => not_run(&format!(
-                "runner conformance on docker: the image {image} isn't there"
-            )),
-            Err(_) => not_run(NOT_RUN),
+            Err(runner::RunnerError::MissingImage { image, .. }) => {
+                not_run(name, &format!("the image {image} isn't there"))
+            }
+            Err(error) => not_run(name, &format!("no engine answers ({error})")),
         }
     }
 
@@ -281,11 +288,12 @@ impl Drop for Stage {
     }
 }
 
-fn not_run(line: &str) -> Option<Stage> {
-    static SAID: OnceLock<()> = OnceLock::new();
+fn not_run(engine: &str, why: &str) -> Option<Stage> {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let line = format!("runner conformance on {engine}: {why}");
     println!("not run: {line}");
     // Once for the whole suite rather than once a case.
-    if SAID.set(()).is_ok()
+    if SAID.lock().unwrap().insert(line.clone())
         && let Some(list) = std::env::var_os("GANTRY_TEST_NOT_RUN")
     {
         let mut list = OpenOptions::new()
