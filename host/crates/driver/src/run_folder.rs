@@ -11,7 +11,7 @@
 
 use pipeline::RunKey;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use workspace::Owner;
@@ -80,11 +80,9 @@ impl RunFolder {
         fs::write(self.dir.join("staged"), "")
     }
 
+    /// With what the agent left in it; gone already is fine.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        workspace::remove_all(&self.dir).map_err(io::Error::other)
     }
 
     /// Every run that has a folder here, with the folder's age.
@@ -167,6 +165,9 @@ mod tests {
         let all = RunFolder::all(dir.path()).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].0, key);
+        // An agent that is of the host's user may close it to both.
+        fs::write(folder.out().join("agent.jsonl"), "").unwrap();
+        fs::set_permissions(folder.out(), fs::Permissions::from_mode(0o000)).unwrap();
         folder.remove().unwrap();
         folder.remove().unwrap();
         assert!(RunFolder::all(dir.path()).unwrap().is_empty());
