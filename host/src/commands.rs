@@ -55,7 +55,8 @@ fn is_unread(error: &anyhow::Error) -> bool {
     reason = "the last word of a command that failed"
 )]
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("gantry: {error:#}");
+    // A host's reason may quote what somebody sent.
+    eprintln!("gantry: {}", show::plain(&format!("{error:#}")));
     ExitCode::from(FAILED)
 }
 

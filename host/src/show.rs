@@ -1,10 +1,13 @@
-//! What a command prints: JSON as it came, or lines for people. That nobody reads it is an error
-//! like any other here.
+//! What a command prints: JSON as it came, or lines for people. Much of it an agent wrote, so a
+//! terminal is told nothing but text. That nobody reads it is an error like any other here.
 
 mod changes;
+mod plain;
 
 pub(crate) use changes::changes;
+pub(crate) use plain::plain;
 
+use plain::{escaped, one_line};
 use serde_json::Value;
 use std::io::{self, Write as _};
 
@@ -15,9 +18,9 @@ pub(crate) fn answer(
     lines: impl Fn(&Value) -> String,
 ) -> io::Result<()> {
     if json {
-        line(&value.to_string())
+        line(&escaped(&value.to_string()))
     } else {
-        line(lines(value).trim_end())
+        line(plain(&lines(value)).trim_end())
     }
 }
 
@@ -28,8 +31,9 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or("-")
+/// A field's text in one line, so that it can't pass for a line of its own.
+fn text(value: &Value, key: &str) -> String {
+    one_line(value[key].as_str().unwrap_or("-"))
 }
 
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
@@ -130,11 +134,8 @@ pub(crate) fn job(job: &Value) -> String {
     }
     if let Some(error) = job["error"].as_object() {
         let said = |key: &str| {
-            error
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
+            let said = error.get(key).and_then(Value::as_str);
+            one_line(said.unwrap_or_default())
         };
         lines.push_str(&format!("  {}: {}\n", said("kind"), said("message")));
     }
@@ -172,9 +173,9 @@ pub(crate) fn budgets(today: &Value) -> String {
         let said = if said.is_empty() { "nothing" } else { said };
         format!("{name:20} {said}\n")
     };
-    let mut lines = shown(text(today, "day"), &today["all"]);
+    let mut lines = shown(&text(today, "day"), &today["all"]);
     for (group, budget) in today["groups"].as_object().into_iter().flatten() {
-        lines.push_str(&shown(&format!("  {group}"), budget));
+        lines.push_str(&shown(&format!("  {}", one_line(group)), budget));
     }
     lines
 }
@@ -282,7 +283,7 @@ pub(crate) fn event(event: &Value) -> String {
         "{:18} {:8} {}{resumed}",
         text(event, "type"),
         event["phase"].as_str().unwrap_or(""),
-        about.unwrap_or("")
+        one_line(about.unwrap_or(""))
     )
 }
 
@@ -336,7 +337,8 @@ pub(crate) fn findings(answer: &Value) -> String {
         format!(
             "{mark} {:16} {}\n",
             text(finding, "what"),
-            text(finding, "said")
+            // Its own words, on several lines now and then.
+            finding["said"].as_str().unwrap_or("-")
         )
     };
     answer["findings"]

@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
+#[path = "budgets/hosts.rs"]
+mod hosts;
+
 use pipeline::usd;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -218,4 +221,55 @@ async fn what_was_under_way_when_the_machine_went_off_is_booked_in_full() {
     assert!(micro("assumed_usd") > 0, "{job:#}");
     assert!(micro("spent_usd") >= cost(&api.asked()), "{job:#}");
     assert_eq!(budget["set_aside_usd"], "0.00", "{job:#}");
+}
+
+/// All four kinds of tokens, each known: by phase, job, group and day it is the same sum.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scripted_run_is_booked_to_the_micro_dollar_by_phase_job_group_and_day() {
+    let test = "a_scripted_run_is_booked_to_the_micro_dollar_by_phase_job_group_and_day";
+    if Parts::of(test, &[Part::Claude]).is_none() {
+        return;
+    }
+    let game = Game::of(NAME).script();
+    let api = Standin::start(move |asked: &Asked| {
+        let usage = ReplyUsage {
+            input: 1_234,
+            output: 567,
+            cache_read: 80_901,
+            cache_creation: 2_345,
+        };
+        game.reply(asked).usage(usage)
+    });
+    let api = api.await.unwrap();
+    let two = "name = \"short\"\n[[phase]]\nid = \"idea\"\nplugin = \"idea\"\n\
+               [[phase]]\nid = \"plan\"\nplugin = \"plan\"\nattempts = 1\n";
+    let setup = Setup::claude(api.url(), KEY).pipeline("short", two);
+    let host = Host::start(setup).await;
+    let job = json!({ "name": NAME, "pipeline": "short", "group": "ferries" });
+    let id = host.client().submit_with(&job).await;
+    let job = host.client().ended(&id).await;
+
+    // Of a million tokens: 5 dollars, 25, half a dollar, and 6.25 for what is kept five minutes.
+    let one = (1_234_u64 * 500 + 567 * 2_500 + 80_901 * 50 + 2_345 * 625).div_ceil(100);
+    let asked = api.asked();
+    let of = |phase: &str| {
+        let messages = asked.iter().filter(|it| it.uri.path() == "/v1/messages");
+        let messages = messages.filter(|it| it.prompt().contains(phase));
+        u64::try_from(messages.count()).unwrap() * one
+    };
+    let (idea, plan) = (of("it down as `idea.json`"), of("down as `plan.json`"));
+    assert!(idea > 0 && plan > 0, "{job:#}");
+    let phases = &job["phases"];
+    assert_eq!(phases[0]["budget"]["spent_usd"], usd(idea), "{job:#}");
+    assert_eq!(phases[1]["budget"]["spent_usd"], usd(plan), "{job:#}");
+    let all = json!(usd(idea + plan));
+    assert_eq!(
+        (&job["cost_usd"], &job["budget"]["spent_usd"]),
+        (&all, &all),
+        "{job:#}"
+    );
+    let today = host.client().get("/api/budgets").await.json();
+    assert_eq!(today["groups"]["ferries"]["spent_usd"], all, "{today:#}");
+    assert_eq!(today["all"]["spent_usd"], all, "{today:#}");
+    assert_eq!(today["all"]["assumed_usd"], "0.00", "{today:#}");
 }

@@ -97,6 +97,6 @@ pub(crate) async fn export(args: &Export) -> Result<ExitCode> {
 #[expect(clippy::print_stderr, reason = "the archive may be on standard output")]
 fn warn(left_out: Option<String>) {
     if let Some(left_out) = left_out {
-        eprintln!("gantry: not in the archive: {left_out}");
+        eprintln!("gantry: not in the archive: {}", show::plain(&left_out));
     }
 }

@@ -1,6 +1,6 @@
 //! What an attempt changed, as lines for a terminal. It colours nothing.
 
-use super::{items, text};
+use super::{items, plain, text};
 use serde_json::Value;
 
 /// A unified diff, as `git` would print it. An agent wrote what is in it: a terminal is told
@@ -23,7 +23,8 @@ pub(crate) fn changes(changes: &Value) -> String {
 }
 
 fn changed(file: &Value) -> String {
-    let path = text(file, "path").escape_debug().to_string();
+    let path = file["path"].as_str().unwrap_or("-");
+    let path = path.escape_debug().to_string();
     let side = |side: &str, mark: &str| match file[side].is_null() {
         true => "/dev/null".to_owned(),
         false => format!("{mark}/{path}"),
@@ -38,7 +39,7 @@ fn changed(file: &Value) -> String {
         _ => format!("{} -> {}", state(&file["before"]), state(&file["after"])),
     };
     let mut lines = format!("{:8} {path} ({states})\n", text(file, "change"));
-    match (text(file, "content"), file["diff"].as_str()) {
+    match (text(file, "content").as_str(), file["diff"].as_str()) {
         ("text", Some("")) => {}
         ("text", Some(diff)) => {
             lines.push_str(&format!(
@@ -53,13 +54,6 @@ fn changed(file: &Value) -> String {
         _ => lines.push_str("  not shown: the answer is full\n"),
     }
     lines
-}
-
-/// Text without what a terminal would act on.
-fn plain(text: &str) -> String {
-    let kept = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    let mark = |c: char| if kept(c) { c } else { '\u{fffd}' };
-    text.chars().map(mark).collect()
 }
 
 #[cfg(test)]

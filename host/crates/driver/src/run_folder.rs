@@ -118,6 +118,7 @@ impl RunFolder {
         })
     }
 
+    /// With what the agent left in it; gone already is fine.
     pub(crate) fn remove(&self) -> io::Result<()> {
         let gone = self.beside(GONE);
         match fs::rename(&self.dir, &gone) {
@@ -205,10 +206,7 @@ fn ours(name: &str) -> Option<bool> {
 }
 
 fn removed(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    workspace::remove_all(dir).map_err(io::Error::other)
 }
 
 fn private(path: &Path) -> io::Result<()> {
@@ -317,6 +315,9 @@ mod tests {
         let all = RunFolder::all(dir.path()).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].key, Some(key));
+        // An agent that is of the host's user may close it to both.
+        fs::write(folder.out().join("agent.jsonl"), "").unwrap();
+        fs::set_permissions(folder.out(), fs::Permissions::from_mode(0o000)).unwrap();
         folder.remove().unwrap();
         folder.remove().unwrap();
         assert!(RunFolder::all(dir.path()).unwrap().is_empty());

@@ -6,12 +6,12 @@ mod ending;
 mod verdict;
 
 use crate::job::cut;
+use crate::table::takers;
 use crate::{
     Attempt, Cursor, Event, EventKind, Failure, FailureKind, Job, Limits, Outcome, Pauses,
     PhaseStatus, PlannedTask, PluginPin, Publication, RunKey, Stage, StateName, Status, StepError,
     Task, TaskStatus, Timestamp, Usage, Verdict, Wait, WaitReason,
 };
-use crate::table::takers;
 use crate::{Digest, InputName};
 use serde_json::{Map, Value, json};
 use std::time::Duration;

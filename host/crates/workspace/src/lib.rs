@@ -23,6 +23,7 @@ pub use diff::DiffLimits;
 pub use error::WorkspaceError;
 pub use folder::{Folder, Page};
 pub use path::RelativePath;
+pub use remove::remove_all;
 pub use root::{Owner, Root, Workspace};
 pub use size::Meter;
 pub use snapshot::Snapshot;

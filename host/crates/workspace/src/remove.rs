@@ -1,12 +1,28 @@
 //! Removing what an agent left, whatever it left: unreadable folders, links, deep trees.
 //! It never looks behind a link.
 
-use crate::WorkspaceError;
 use crate::tree::list;
+use crate::{Folder, WorkspaceError};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Removes a folder of the host's, with all that an agent left in it: also folders that it closed to
+/// their owner. Gone already is fine.
+///
+/// # Errors
+/// Where the operating system refuses.
+pub fn remove_all(path: &Path) -> Result<(), WorkspaceError> {
+    match Folder::open(path) {
+        Err(WorkspaceError::NotFound(_)) => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(folder) => remove_below(&folder.fd)?,
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    std::fs::remove_dir(path).map_err(WorkspaceError::io(&name))
+}
 
 /// A folder that is being emptied. It isn't kept open: how deep they are, an agent decides, and
 /// how many a host may have open is the same for all its jobs.

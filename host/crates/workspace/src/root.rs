@@ -1,7 +1,7 @@
 //! Where workspaces are: one root a host, one folder a job. What a job's files mean is not
 //! known here.
 
-use crate::remove::remove_below;
+use crate::remove::remove_all;
 use crate::{Folder, WorkspaceError};
 use pipeline::{JobId, RootId};
 use std::fs;
@@ -199,12 +199,7 @@ impl Workspace {
     /// # Errors
     /// Where the operating system refuses.
     pub fn remove(&self) -> Result<(), WorkspaceError> {
-        match Folder::open(&self.dir) {
-            Err(WorkspaceError::NotFound(_)) => return Ok(()),
-            Err(error) => return Err(error),
-            Ok(folder) => remove_below(&folder.fd)?,
-        }
-        fs::remove_dir(&self.dir).map_err(WorkspaceError::io("workspace"))
+        remove_all(&self.dir)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plugins as the host opens them, over a folder of this benchmark's own, and a job for them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,5 +81,72 @@ pub(crate) fn named(name: &str) -> PluginReq {
     PluginReq {
         name: name.to_owned(),
         version: None,
+    }
+}
+
+/// The one task of a `prompt` that must have gone well.
+pub(crate) fn task(called: Called<Option<Vec<PlannedTask>>>) -> PlannedTask {
+    let mut tasks = called.result.unwrap().unwrap();
+    assert_eq!(tasks.len(), 1);
+    tasks.remove(0)
+}
+
+/// A job of about a kilobyte.
+pub(crate) fn context() -> CallContext {
+    let wish = "Keepers row out at dusk, and the light must not fail. ";
+    let params = json!({ "genre": "incremental", "wish": wish.repeat(12).trim_end() });
+    CallContext {
+        job: JobId(uuid::Uuid::nil()),
+        name: "a game about lighthouse keepers".to_owned(),
+        pipeline: "game".to_owned(),
+        phase: "idea".to_owned(),
+        attempt: 1,
+        revision: 1,
+        params: params.to_string(),
+        settings: json!({ "genre": "idle" }).to_string(),
+        feedback: None,
+        now_ms: 1_700_000_000_000,
+        seed: 7,
+        outcomes: Vec::new(),
+        files: Arc::new(NoFiles),
+        group: None,
+        limits: PluginLimits::default(),
+        record: true,
+    }
+}
+
+/// The same job for a plug-in that takes it as JSON.
+pub(crate) fn job_as_json() -> String {
+    let context = context();
+    json!({
+        "id": context.job.to_string(),
+        "name": context.name,
+        "pipeline": context.pipeline,
+        "phase": context.phase,
+        "attempt": context.attempt,
+        "revision": context.revision,
+        "params": context.params,
+        "settings": context.settings,
+        "feedback": context.feedback,
+        "now": context.now_ms,
+        "seed": context.seed,
+        "outcomes": [],
+    })
+    .to_string()
+}
+
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn list(&self, _: &str, _: Option<&str>, _: u32) -> Result<Vec<FileEntry>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn stat(&self, _: &str) -> Result<FileEntry, ReadError> {
+        Err(ReadError::NotFound)
+    }
+
+    fn read(&self, _: &str, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
+        Err(ReadError::NotFound)
     }
 }

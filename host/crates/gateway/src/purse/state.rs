@@ -91,7 +91,14 @@ impl State {
         owed.spent.add(spent);
         owed.freed += used;
         match &self.known {
-            Some(known) if known.day == taken.day => self.free += amount - used,
+            Some(known) if known.day == taken.day => {
+                self.free += amount - used;
+                // What it cost beyond is missing in the budgets: nothing goes out for what lies
+                // ready before they have said what is left.
+                let missing = (spent.micro_usd - used).min(self.free);
+                self.free -= missing;
+                owed.freed += missing;
+            }
             _ => owed.freed += amount - used,
         }
     }
@@ -251,6 +258,18 @@ mod tests {
         state.settle(&taken, &spent(150));
         let turn = state.next(None, false).unwrap();
         assert_eq!((turn.spent.micro_usd, turn.freed), (150, 100));
+    }
+
+    #[test]
+    fn what_cost_more_than_was_set_aside_leaves_nothing_ready() {
+        let mut state = state(1_000);
+        let taken = state.take(10, 100).unwrap();
+        state.turned(turned("d1", 100, room(900, 1_100)));
+        // Of the 100 that lie ready, 70 are missing elsewhere by now.
+        state.settle(&taken, &spent(170));
+        assert_eq!(state.take(31, 100), None);
+        let turn = state.next(None, true).unwrap();
+        assert_eq!((turn.spent.micro_usd, turn.freed), (170, 200));
     }
 
     #[test]

@@ -17,15 +17,15 @@ use crate::{KEY, gateway, spec};
 /// An answer that is complete: 7 tokens read, 3 written, which is 37 micro-dollars.
 const ANSWER: &str = r#"{"type":"message","usage":{"input_tokens":7,"output_tokens":3}}"#;
 
-struct Paying {
-    run: Run,
+pub(crate) struct Paying {
+    pub(crate) run: Run,
     book: Arc<Mutex<Book>>,
     _fence: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
 
 impl Paying {
-    async fn open(gateway: &Gateway, book: &Arc<Mutex<Book>>) -> Self {
+    pub(crate) async fn open(gateway: &Gateway, book: &Arc<Mutex<Book>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (fence, fenced) = watch::channel(false);
         let spec = RunSpec {
@@ -44,7 +44,7 @@ impl Paying {
         Self::open(&to(provider), book).await
     }
 
-    async fn ask(&self, body: &Value) -> (StatusCode, Value) {
+    pub(crate) async fn ask(&self, body: &Value) -> (StatusCode, Value) {
         ask(
             self.run.socket_path(),
             post("/v1/messages", body.to_string()),
@@ -53,14 +53,14 @@ impl Paying {
     }
 
     /// Spent, assumed and still set aside, once all is told.
-    async fn end(mut self) -> (u64, u64, u64) {
+    pub(crate) async fn end(mut self) -> (u64, u64, u64) {
         self.run.close().await.unwrap();
         let book = self.book.lock().unwrap();
         (book.spent, book.assumed, book.reserved)
     }
 }
 
-fn to(provider: &TestProvider) -> Gateway {
+pub(crate) fn to(provider: &TestProvider) -> Gateway {
     gateway(
         provider.url(),
         Credential::ApiKey(KEY.into()),
@@ -68,7 +68,7 @@ fn to(provider: &TestProvider) -> Gateway {
     )
 }
 
-fn wanting(max_tokens: u64) -> Value {
+pub(crate) fn wanting(max_tokens: u64) -> Value {
     let mut hello = hello();
     hello["max_tokens"] = max_tokens.into();
     hello
@@ -299,7 +299,12 @@ async fn ten_thousand_requests_at_once_spend_no_more_than_there_is() {
     // As many at once as a socket's queue takes: most of them wait there.
     let all = runs.iter().map(|paying| {
         stream::iter(0..1_000)
-            .map(|_| async { paying.ask(&asked).await.0 })
+            .map(|_| async {
+                let (status, body) = paying.ask(&asked).await;
+                let words = body["error"]["message"].as_str();
+                assert!(status.is_success() || words.is_some(), "{status} {body}");
+                status
+            })
             .buffer_unordered(100)
             .collect::<Vec<_>>()
     });

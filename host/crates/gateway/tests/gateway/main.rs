@@ -11,6 +11,7 @@ mod budget;
 mod forward;
 mod refuse;
 mod socket;
+mod unruly;
 
 use gateway::{Credential, Gateway, GatewayConfig, Limits, Prices, Run, RunSpec};
 use tokio::sync::watch;

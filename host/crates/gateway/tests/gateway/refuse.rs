@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use futures_util::{future, stream};
+use futures_util::{StreamExt as _, future, stream};
 use gateway::Limits;
 use http_body_util::{Empty, Full, StreamBody};
 use hyper::body::Frame;
@@ -201,4 +201,32 @@ async fn connections_have_a_limit_and_one_more_waits() {
         assert_eq!(status, StatusCode::OK);
     }
     assert_eq!(most.load(Ordering::SeqCst), LIMIT);
+}
+
+/// As many as a socket's queue and a process's descriptors take are there at once; of all of them
+/// only so many are read, and the others wait where they cost this host nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_requests_at_once_are_all_answered_and_few_are_under_way() {
+    const ALL: usize = 10_000;
+    const THERE: usize = 100;
+    let (active, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let counted = (Arc::clone(&active), Arc::clone(&most));
+    let provider = TestProvider::start(move |_| {
+        let (active, most) = counted.clone();
+        async move {
+            most.fetch_max(active.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            active.fetch_sub(1, Ordering::SeqCst);
+            whole("{}")
+        }
+    })
+    .await;
+    let opened = open(&provider).await;
+    let asked = stream::iter(0..ALL).map(|_| ask(opened.run.socket_path(), message()));
+    let answered: Vec<_> = asked.buffer_unordered(THERE).collect().await;
+    assert_eq!(answered.len(), ALL);
+    assert!(answered.iter().all(|(status, _)| *status == StatusCode::OK));
+    assert!(most.load(Ordering::SeqCst) <= Limits::default().connections);
+    let usage = opened.run.usage();
+    assert_eq!((usage.requests, usage.refused), (ALL as u64, 0));
 }

@@ -192,3 +192,31 @@ async fn a_fence_that_goes_up_takes_back_what_is_not_answered_yet() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(body["error"]["type"], "overloaded_error");
 }
+
+/// What an agent kept of its run is worth nothing to the next one.
+#[tokio::test]
+async fn the_token_of_a_run_that_has_ended_opens_no_other() {
+    let provider = TestProvider::plain().await;
+    let mut ended = open(&provider).await;
+    let path = ended.run.socket_path().to_owned();
+    assert_eq!(ask(&path, message()).await.0, StatusCode::OK);
+    ended.run.close().await.unwrap();
+    assert!(tokio::net::UnixStream::connect(&path).await.is_err());
+    // At the same place, as a run that follows has it, and beside it.
+    let (_fence, fenced) = watch::channel(false);
+    let gateway = gateway(
+        provider.url(),
+        Credential::ApiKey(KEY.into()),
+        Limits::default(),
+    );
+    let next = gateway.open(RunSpec {
+        token: "the-next-token".into(),
+        ..spec(&ended.folder, fenced)
+    });
+    let next = next.await.unwrap();
+    assert_eq!(next.socket_path(), path);
+    let (status, body) = ask(&path, message()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(body["error"]["type"], "authentication_error");
+    assert_eq!(provider.seen().len(), 1);
+}
