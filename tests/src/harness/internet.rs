@@ -35,13 +35,20 @@ pub struct Internet {
 }
 
 impl Internet {
-    /// The test of that name with an internet around it. None: it has run in a process of its
+    /// The test of that name, its module's included, with an internet around it. None: it has run in a process of its
     /// own, apart from this machine's network, and passed; or the list of what did not run says
     /// why.
     ///
     /// # Panics
-    /// Where it failed there.
+    /// Where it failed there, or isn't called so.
     pub async fn of(test: &str) -> Option<Self> {
+        // Of another name, no test would run there, and none would fail.
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        assert!(
+            name == test || name == "main",
+            "this is `{name}`, not `{test}`"
+        );
         if std::env::var_os(INSIDE).is_some() {
             return Some(Self::make());
         }

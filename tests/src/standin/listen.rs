@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -68,6 +68,7 @@ async fn answer(stage: &Stage, request: Request<Incoming>) -> Response<Body> {
             kind,
             retry_after_seconds,
         } => error(*status, kind, "scripted", *retry_after_seconds),
+        What::Redirect(location) => redirect(location),
         What::Message(blocks) if asked.streams() => {
             let events = wire::events(&reply, blocks, &id, asked.model());
             play(events, reply.pace.clone())
@@ -139,6 +140,17 @@ fn json(text: &str) -> Response<Body> {
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+fn redirect(location: &str) -> Response<Body> {
+    let mut response = json("{}");
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    match HeaderValue::from_str(location) {
+        Ok(location) => _ = response.headers_mut().insert(LOCATION, location),
+        // A script's typing error.
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
     response
 }
 

@@ -22,6 +22,7 @@ pub(super) enum What {
         kind: String,
         retry_after_seconds: Option<u32>,
     },
+    Redirect(String),
 }
 
 /// How an answer comes.
@@ -145,6 +146,15 @@ impl Reply {
                 kind: kind.into(),
                 retry_after_seconds,
             },
+            ..Self::text("")
+        }
+    }
+
+    /// Asks to be asked elsewhere.
+    #[must_use]
+    pub fn redirect(location: impl Into<String>) -> Self {
+        Self {
+            what: What::Redirect(location.into()),
             ..Self::text("")
         }
     }
