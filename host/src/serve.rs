@@ -193,6 +193,8 @@ async fn drive(
             memory_bytes: settings.memory_bytes_max,
             cpus: settings.cpus_max,
         },
+        idle: settings.idle,
+        secrets: parts::secrets(settings),
         owners: agent.owners,
         agent: agent.about,
         limits: Limits::default(),

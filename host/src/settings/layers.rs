@@ -90,6 +90,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("WORKER_MEMORY_MAX", "the most that a pipeline may ask for"),
     ("WORKER_CPUS_MAX", "the most that a pipeline may ask for"),
     (
+        "WORKER_IDLE",
+        "how long an agent may print nothing before it is stopped",
+    ),
+    (
         "WORKER_UID_FIRST",
         "a root host gives each job a uid from here on",
     ),
@@ -100,6 +104,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("ANTHROPIC_AUTH_TOKEN", "its token, sent as Bearer"),
     ("ZAI_BASE_URL", "read where ANTHROPIC_BASE_URL isn't set"),
     ("ZAI_API_KEY", "read where no ANTHROPIC_… key is set"),
+    (
+        "REDACT",
+        "more secrets that are taken out of what agents print",
+    ),
     ("LOG_FORMAT", "text or json"),
 ];
 

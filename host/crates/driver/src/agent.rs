@@ -4,6 +4,7 @@
 mod accounts;
 mod breaker;
 mod network;
+mod patience;
 mod start;
 
 mod watch;
@@ -12,10 +13,12 @@ mod outcome;
 
 pub use accounts::RunAccounts;
 
+use crate::ending::Overdue;
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
+use patience::Patience;
 use pipeline::{Boundary, Input, Job, PlannedTask, RunKey};
 use runner::Run;
 use std::sync::Arc;
@@ -45,6 +48,9 @@ struct Under {
     folder: RunFolder,
     /// Whether others wait for its first answer of the provider.
     probe: bool,
+    patience: Patience,
+    /// Why this host ended it, where it did.
+    overdue: Option<Overdue>,
 }
 
 impl Holder<'_> {
