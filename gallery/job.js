@@ -7,6 +7,7 @@ import { announce, h, show, soon } from "./dom.js";
 import { count, duration, money, plural, size, took, when } from "./format.js";
 import { logs } from "./logs.js";
 import { failure, heading, loading, notice, pill, playLink, saying, track } from "./parts.js";
+import { typing } from "./typing.js";
 
 const SETTLE_MS = 250;
 const FILES_SETTLE_MS = 1_500;
@@ -31,9 +32,10 @@ export function jobView(root, route) {
   const revise = feedbackForm();
   const filesBox = h("section", { class: "card", "aria-labelledby": "files-title" });
   const log = logs(id, signal);
+  const typed = typing(id, signal);
   const changed = changes(id, signal, () => render());
   const columns = h("div", { class: "columns", hidden: true },
-    h("div", { class: "stack" }, phases, log.element), h("div", { class: "stack" }, side, revise.element, filesBox));
+    h("div", { class: "stack" }, typed.element, phases, log.element), h("div", { class: "stack" }, side, revise.element, filesBox));
   root.append(h("p", { class: "crumb" }, h("a", { href: "#/jobs" }, "← Jobs")), head, columns);
   show(head, heading("Job"), loading());
 
@@ -76,6 +78,7 @@ export function jobView(root, route) {
     show(side, facts(job));
     revise.element.hidden = LIVE.has(job.status);
     log.setLive(LIVE.has(job.status));
+    typed.setLive(job.status === "running");
   }
 
   async function act(name, body) {
@@ -133,6 +136,7 @@ export function jobView(root, route) {
       refresh();
       if (!job) return;
       log.more();
+      typed.onEvent(event);
       if (FILES_CHANGE.has(event.type)) refreshFiles();
     },
     onResync() {

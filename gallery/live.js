@@ -1,11 +1,11 @@
 // The stream of events, and what the page's mark says about it. It keeps no state of jobs: an event
 // only says what to ask for again.
 
-// `agent.delta` is left out on purpose: nothing on the page changes with each word of a model.
+// `agent.delta` isn't among the events of all jobs: the page of a job asks for its own.
 const TYPES = [
   "job.queued", "job.waiting", "job.started", "job.resumed", "job.deployed", "job.succeeded", "job.failed",
   "job.cancelled", "phase.started", "phase.interrupted", "phase.accepted", "phase.revised", "phase.rejected",
-  "agent.started", "agent.message", "agent.tool", "agent.finished", "budget.near",
+  "agent.started", "agent.thinking", "agent.message", "agent.tool", "agent.tool-result", "agent.finished", "budget.near",
   "plugin.loaded", "plugin.refused", "plugin.rolled-back", "plugin.quarantined",
 ];
 const FIRST_PAUSE_MS = 1_000;

@@ -72,6 +72,9 @@ check_inputs() {
   case $TIMEOUT_SECONDS in
     *[!0-9]* | 0) refuse "TIMEOUT_SECONDS is not a whole number of seconds above 0" ;;
   esac
+  case ${MAX_TURNS:-1} in
+    *[!0-9]* | 0) refuse "MAX_TURNS is not a whole number above 0" ;;
+  esac
   case $SESSION_ID in
     *[!0-9A-Za-z-]*) refuse "SESSION_ID is not a UUID" ;;
   esac
@@ -293,6 +296,7 @@ start_agent() {
   else
     flags+=("--session-id=$SESSION_ID")
   fi
+  [ -n "${MAX_TURNS:-}" ] && flags+=(--max-turns "$MAX_TURNS")
   if [ "$PERMISSIONS" = full ]; then flags+=(--dangerously-skip-permissions); else flags+=(--permission-mode acceptEdits); fi
 
   exec 3<>"$run_dir/ended" # both ends, so that neither side waits for the other

@@ -41,6 +41,7 @@ pub(crate) const GALLERY: &[Asset] = &[
     script!("jobs.js"),
     script!("job.js"),
     script!("logs.js"),
+    script!("typing.js"),
     script!("submit.js"),
     script!("sites.js"),
     script!("cover.js"),

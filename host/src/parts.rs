@@ -7,8 +7,8 @@ use crate::settings::{Replay, RunnerChoice, Settings};
 use anyhow::{Context, Result, bail};
 use driver::{AgentAbout, Owners};
 use egress::Egress;
-use gateway::{Gateway, GatewayConfig, Prices};
-use pipeline::{Boundaries, Token};
+use gateway::{Credential, Gateway, GatewayConfig, Prices};
+use pipeline::{Boundaries, Redactor, Token};
 use plugin_runtime::{
     Archive, CallLimits, Compiler, Config, ExtismChild, Grants, NoArchive, Plugins,
 };
@@ -368,6 +368,42 @@ pub(crate) fn make_folders(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// What agents and plugins must not be heard to say, as far as this host knows it.
+pub(crate) fn secrets(settings: &Settings) -> Redactor {
+    let key = settings.provider.iter().map(|it| match &it.credential {
+        Credential::ApiKey(key) | Credential::AuthToken(key) | Credential::OAuthToken(key) => {
+            key.clone()
+        }
+    });
+    let known = reqwest::Url::parse(&settings.database_url).ok();
+    let password = known.as_ref().and_then(reqwest::Url::password);
+    // In the address it is escaped; elsewhere it isn't.
+    let password = password
+        .into_iter()
+        .flat_map(|it| [it.to_owned(), unescaped(it)]);
+    let all = settings.redact.iter().chain(&settings.api_token).cloned();
+    Redactor::new(all.chain(key).chain(password))
+}
+
+/// A part of an address as it was meant.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let escaped = more.get(..2).filter(|_| *first == b'%');
+        let byte = escaped.and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        bytes.push(byte.unwrap_or(*first));
+        rest = match byte {
+            Some(_) => more.get(2..).unwrap_or_default(),
+            None => more,
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Where a database's file is, without a password that a URL may hold.
 pub(crate) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
@@ -379,4 +415,32 @@ pub(crate) fn without_password(url: &str) -> String {
 /// Whether a path is there, for `gantry check`.
 pub(crate) fn is_writable(dir: &Path) -> bool {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Layers;
+
+    #[test]
+    fn what_the_host_was_told_is_a_secret() {
+        let set = [
+            "API_TOKEN=the-api-token",
+            "ANTHROPIC_API_KEY=the-providers-key",
+            "DATABASE_URL=postgres://gantry:pass%20w%C3%B6rd!@127.0.0.1/gantry",
+            "REDACT=one-more-secret",
+        ];
+        let layers = Layers::read(&set.map(str::to_owned), [], None).unwrap();
+        let secrets = secrets(&Settings::from_layers(&layers).unwrap());
+        for secret in [
+            "the-api-token",
+            "the-providers-key",
+            "pass%20w%C3%B6rd!",
+            "pass wörd!",
+            "one-more-secret",
+        ] {
+            assert_eq!(secrets.text(secret), "[redacted]", "{secret}");
+        }
+        assert_eq!(secrets.text("gantry at 127.0.0.1"), "gantry at 127.0.0.1");
+    }
 }

@@ -195,6 +195,8 @@ async fn drive(
             cpus: settings.cpus_max,
             disk_bytes: settings.disk_bytes_max,
         },
+        idle: settings.idle,
+        secrets: parts::secrets(settings),
         owners: agent.owners,
         agent: agent.about,
         limits: Limits::default(),

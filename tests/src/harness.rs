@@ -40,7 +40,7 @@ mod timeline;
 mod wire;
 
 pub use agents::{Agents, Held};
-pub use browser::{Played, play};
+pub use browser::{Played, browse, play};
 pub use client::{Answer, Client, DEADLINE, is_final};
 pub use cluster::Cluster;
 pub use database::Database;

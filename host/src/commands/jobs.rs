@@ -94,9 +94,13 @@ async fn follow(client: &Client, id: &str, server: &Server) -> Result<ExitCode> 
                 let Some(event) = data_of(&String::from_utf8_lossy(&block)) else {
                     continue;
                 };
+                let kind = event["type"].as_str().unwrap_or_default();
+                // A line of its own for each piece of a text would be none.
+                if kind == "agent.delta" {
+                    continue;
+                }
                 after = event["seq"].as_i64().unwrap_or(after);
                 show::answer(server.json, &event, show::event)?;
-                let kind = event["type"].as_str().unwrap_or_default();
                 ends = matches!(kind, "job.succeeded" | "job.failed" | "job.cancelled");
             }
             // It may be the end before a retry, and the job goes on since then.

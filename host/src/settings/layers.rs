@@ -92,6 +92,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("WORKER_CPUS_MAX", "the most that a pipeline may ask for"),
     ("WORKER_DISK_MAX", "the most that a pipeline may ask for"),
     (
+        "WORKER_IDLE",
+        "how long an agent may print nothing before it is stopped",
+    ),
+    (
         "WORKER_UID_FIRST",
         "a root host gives each job a uid from here on",
     ),
@@ -106,6 +110,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ),
     ("ZAI_BASE_URL", "read where ANTHROPIC_BASE_URL isn't set"),
     ("ZAI_API_KEY", "read where none of the keys above is set"),
+    (
+        "REDACT",
+        "more secrets that are taken out of what agents print",
+    ),
     ("LOG_FORMAT", "text or json"),
 ];
 

@@ -4,7 +4,7 @@ use super::Layers;
 use crate::knobs::Knobs;
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::{Credential, Provider};
-use pipeline::{BlameRule, BreakerRule, BudgetKind, NetworkCap, Retention, micro_usd};
+use pipeline::{BlameRule, BreakerRule, BudgetKind, NetworkCap, Redactor, Retention, micro_usd};
 use plugin_runtime::Grants;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -53,10 +53,14 @@ pub(crate) struct Settings {
     pub(crate) memory_bytes_max: u64,
     pub(crate) cpus_max: f64,
     pub(crate) disk_bytes_max: u64,
+    /// None: for ever.
+    pub(crate) idle: Option<Duration>,
     pub(crate) uid_first: u32,
     pub(crate) uid_count: u32,
     pub(crate) demo_pace_ms: u32,
     pub(crate) provider: Option<Provider>,
+    /// Secrets that Gantry doesn't know of itself.
+    pub(crate) redact: Vec<String>,
     pub(crate) json_logs: bool,
     pub(crate) knobs: Knobs,
 }
@@ -186,6 +190,13 @@ impl Settings {
                 1024.0,
             )?,
             disk_bytes_max: room(layers, "WORKER_DISK_MAX", "16GiB")?,
+            idle: or_never(
+                layers,
+                "WORKER_IDLE",
+                Some(seconds(900)),
+                "a time of 1s or more, such as 15m",
+                |text| pipeline::parse_duration(text).filter(|idle| !idle.is_zero()),
+            )?,
             uid_first: within(
                 parse(layers, "WORKER_UID_FIRST", 300_000)?,
                 "WORKER_UID_FIRST",
@@ -200,6 +211,7 @@ impl Settings {
             )?,
             demo_pace_ms: parse(layers, "DEMO_PACE_MS", 0)?,
             provider: provider(layers)?,
+            redact: redact(layers.get("REDACT")?.as_deref())?,
             knobs: Knobs::from_layers(layers)?,
             json_logs: match layers.get("LOG_FORMAT")?.as_deref() {
                 None | Some("text") => false,
@@ -416,6 +428,24 @@ fn words(line: &str) -> Result<Vec<String>> {
     Ok(words)
 }
 
+/// Values apart by commas or lines. An error says which, and never what it is.
+fn redact(text: Option<&str>) -> Result<Vec<String>> {
+    let values = text.unwrap_or_default().split([',', '\n']).map(str::trim);
+    let values: Vec<String> = values
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let least = Redactor::LEAST;
+    match values.iter().position(|value| value.len() < least) {
+        None => Ok(values),
+        Some(at) => bail!(
+            "REDACT: value {} has fewer than {least} bytes: plain words would be taken out with it; \
+             give the whole secret, without commas in it",
+            at + 1
+        ),
+    }
+}
+
 fn provider(layers: &Layers) -> Result<Option<Provider>> {
     let key = layers.get("ANTHROPIC_API_KEY")?.map(Credential::ApiKey);
     let token = layers
@@ -457,6 +487,19 @@ mod tests {
         let disk = (settings.disk_bytes, settings.disk_bytes_max);
         assert_eq!(disk, (4 << 30, 16 << 30));
         assert!(settings.provider.is_none() && settings.worker_command.is_none());
+        assert_eq!(settings.idle, Some(Duration::from_secs(900)));
+        assert!(settings.redact.is_empty());
+    }
+
+    #[test]
+    fn secrets_are_apart_by_commas_or_lines() {
+        let settings = settings(&[
+            "REDACT=one-secret, another one,\nthe-third\n",
+            "WORKER_IDLE=never",
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.redact, ["one-secret", "another one", "the-third"]);
+        assert_eq!(settings.idle, None);
     }
 
     #[test]
@@ -513,6 +556,14 @@ mod tests {
                 "BUDGET_DAY_USD: `1,50` must be an amount",
             ),
             ("PROVIDER_BREAKER=5/1h", "such as 5/30s"),
+            (
+                "WORKER_IDLE=0s",
+                "must be a time of 1s or more, such as 15m",
+            ),
+            (
+                "REDACT=long-enough, short",
+                "REDACT: value 2 has fewer than 8 bytes",
+            ),
             (
                 "NETWORK_ALLOW=npm, all",
                 "NETWORK_ALLOW=`npm, all`: `all` is neither a host name",

@@ -1,9 +1,10 @@
-//! A site, played in a real browser by a small script. What it saw is for the test to judge.
+//! A page in a real browser, driven by a small script. What it saw is for the test to judge.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::process::Command;
 
 use super::parts::{Part, Parts};
@@ -36,14 +37,24 @@ pub struct Played {
 /// # Panics
 /// Where the browser or the page fails.
 pub async fn play(parts: Parts, url: &str) -> Played {
+    let seen = browse(parts, "play.mjs", url, &[]).await;
+    serde_json::from_value(seen).unwrap()
+}
+
+/// What a script of `tests/browser` saw of a page, given these variables.
+///
+/// # Panics
+/// Where the browser or the page fails.
+pub async fn browse(parts: Parts, script: &str, url: &str, given: &[(&str, &str)]) -> Value {
     let profile = tempfile::Builder::new()
         .prefix("gantry-browser-")
         .tempdir()
         .unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/browser/play.mjs");
+    let script = format!("{}/browser/{script}", env!("CARGO_MANIFEST_DIR"));
     let mut node = Command::new("node");
     node.arg(script)
         .arg(url)
+        .envs(given.iter().copied())
         .env("PLAYWRIGHT", parts.place(Part::Playwright))
         .env("CHROMIUM", parts.place(Part::Chromium))
         .env("PROFILE", profile.path())

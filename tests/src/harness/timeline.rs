@@ -36,7 +36,10 @@ impl Timeline {
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         let told = self.0.iter().filter(|event| {
-            !matches!(event["type"].as_str(), Some("agent.message" | "agent.tool"))
+            !matches!(
+                event["type"].as_str(),
+                Some("agent.message" | "agent.thinking" | "agent.tool" | "agent.tool-result")
+            )
         });
         told.map(words).collect()
     }

@@ -98,6 +98,11 @@ fn play(mut events: Vec<Bytes>, pace: Pace) -> Response<Body> {
         {
             sleep(silence).await;
         }
+        if let Some((at, gate)) = &pace.within
+            && index == *at
+        {
+            gate.passed().await;
+        }
         if index > 0
             && let Some(gap) = pace.gap
         {

@@ -12,6 +12,8 @@ pub struct Reply {
     pub(super) what: What,
     pub(super) usage: ReplyUsage,
     pub(super) pace: Pace,
+    /// None: as its blocks say.
+    pub(super) stop_reason: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub(super) struct Pace {
     pub(super) silence: Option<Duration>,
     /// Between any two events.
     pub(super) gap: Option<Duration>,
+    /// Before the event of this index.
+    pub(super) within: Option<(usize, Gate)>,
     /// The connection ends in the middle.
     pub(super) cut: bool,
 }
@@ -43,6 +47,8 @@ pub(super) struct Pace {
 pub enum Block {
     /// What it says.
     Text(String),
+    /// The same, as it comes in these pieces.
+    Pieces(Vec<String>),
     /// A tool that it wants to be used.
     Tool {
         /// `Write`, …
@@ -106,6 +112,7 @@ impl Reply {
             what: What::Message(blocks.into_iter().collect()),
             usage: ReplyUsage::default(),
             pace: Pace::default(),
+            stop_reason: None,
         }
     }
 
@@ -184,6 +191,20 @@ impl Reply {
     #[must_use]
     pub fn slow(mut self, gap: Duration) -> Self {
         self.pace.gap = Some(gap);
+        self
+    }
+
+    /// Sends this many events of the stream, and then none until the gate is open.
+    #[must_use]
+    pub fn behind_after(mut self, events: usize, gate: &Gate) -> Self {
+        self.pace.within = Some((events, gate.clone()));
+        self
+    }
+
+    /// The model declines.
+    #[must_use]
+    pub fn refusal(mut self) -> Self {
+        self.stop_reason = Some("refusal");
         self
     }
 

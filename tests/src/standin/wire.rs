@@ -20,6 +20,13 @@ pub(super) fn events(reply: &Reply, blocks: &[Block], id: &str, model: &str) -> 
                 json!({"type": "text", "text": ""}),
                 vec![json!({"type": "text_delta", "text": text})],
             ),
+            Block::Pieces(pieces) => (
+                json!({"type": "text", "text": ""}),
+                pieces
+                    .iter()
+                    .map(|piece| json!({"type": "text_delta", "text": piece}))
+                    .collect(),
+            ),
             Block::Tool { name, input } => (
                 json!({"type": "tool_use", "id": tool_id(id, index), "name": name, "input": {}}),
                 pieces(&input.to_string())
@@ -33,7 +40,7 @@ pub(super) fn events(reply: &Reply, blocks: &[Block], id: &str, model: &str) -> 
         }
         events.push(json!({"type": "content_block_stop", "index": index}));
     }
-    let end = json!({"stop_reason": stop_reason(blocks), "stop_sequence": null});
+    let end = json!({"stop_reason": stop_reason(reply, blocks), "stop_sequence": null});
     events.push(json!({"type": "message_delta", "delta": end, "usage": {"output_tokens": reply.usage.output}}));
     events.push(json!({"type": "message_stop"}));
     events.iter().map(event).collect()
@@ -46,12 +53,19 @@ pub(super) fn whole(reply: &Reply, blocks: &[Block], id: &str, model: &str) -> V
         .enumerate()
         .map(|(index, block)| match block {
             Block::Text(text) => json!({"type": "text", "text": text}),
+            Block::Pieces(pieces) => json!({"type": "text", "text": pieces.concat()}),
             Block::Tool { name, input } => {
                 json!({"type": "tool_use", "id": tool_id(id, index), "name": name, "input": input})
             }
         })
         .collect();
-    head(id, model, &content, Some(stop_reason(blocks)), reply.usage)
+    head(
+        id,
+        model,
+        &content,
+        Some(stop_reason(reply, blocks)),
+        reply.usage,
+    )
 }
 
 /// An error in the API's form.
@@ -86,7 +100,10 @@ fn begun(usage: ReplyUsage) -> ReplyUsage {
     }
 }
 
-fn stop_reason(blocks: &[Block]) -> &'static str {
+fn stop_reason(reply: &Reply, blocks: &[Block]) -> &'static str {
+    if let Some(reason) = reply.stop_reason {
+        return reason;
+    }
     let uses_tool = blocks
         .iter()
         .any(|block| matches!(block, Block::Tool { .. }));

@@ -5,6 +5,7 @@ mod accounts;
 mod breaker;
 mod disk;
 mod network;
+mod patience;
 mod start;
 
 mod watch;
@@ -13,10 +14,12 @@ mod outcome;
 
 pub use accounts::RunAccounts;
 
+use crate::ending::Overdue;
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
 use crate::run_folder::RunFolder;
 use crate::signal::Signal;
+use patience::Patience;
 use pipeline::{Boundary, DiskPast, Input, Job, PlannedTask, RunKey};
 use runner::Run;
 use std::sync::Arc;
@@ -49,6 +52,9 @@ struct Under {
     past: Option<DiskPast>,
     /// Whether others wait for its first answer of the provider.
     probe: bool,
+    patience: Patience,
+    /// Why this host ended it, where it did.
+    overdue: Option<Overdue>,
 }
 
 impl Holder<'_> {

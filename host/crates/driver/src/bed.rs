@@ -60,6 +60,7 @@ impl Bed {
             phase: "idea".into(),
             attempt: 1,
             task: "idea".into(),
+            secrets: pipeline::Redactor::default(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a driver is told at start. It reads no environment and no file.
 
-use pipeline::{BlameRule, Boundaries, BreakerRule, BudgetKind, HostId, Limits, Retention};
+use pipeline::{
+    BlameRule, Boundaries, BreakerRule, BudgetKind, HostId, Limits, Redactor, Retention,
+};
 use runner::RunLimits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +32,10 @@ pub struct DriverConfig {
     pub disk_bytes: u64,
     /// The most that a pipeline may ask for.
     pub most: MostLimits,
+    /// How long an agent may print nothing; none where that is for ever.
+    pub idle: Option<Duration>,
+    /// What nobody is told of what agents and plugins print.
+    pub secrets: Redactor,
     /// Who owns a workspace.
     pub owners: Owners,
     /// The agent as people call it.

@@ -247,7 +247,7 @@ impl Holder<'_> {
             phase: Some(phase.to_owned()),
             attempt,
             level,
-            text: crate::output::printable(&text),
+            text: crate::output::printable(&self.driver.config.secrets.text(&text)),
         };
         let lines: Vec<LogLine> = lines.into_iter().map(line).collect();
         if let Err(error) = self

@@ -26,6 +26,7 @@ mod listener;
 mod output;
 mod run_folder;
 mod tail;
+mod typing;
 
 mod due;
 mod publish;

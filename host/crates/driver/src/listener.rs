@@ -1,11 +1,14 @@
 //! Telling the store what an agent prints, each piece once: the store keeps how far it was told,
-//! and is asked for it by whoever listens next. How long to listen is the holder's matter.
+//! and is asked for it by whoever listens next. What the agent is writing by now is said to whoever
+//! watches, and not kept. How long to listen is the holder's matter.
 
 use crate::output::{From, Told};
 use crate::tail::Tail;
-use pipeline::{Boundaries, Boundary};
+use pipeline::{Boundaries, Boundary, EventKind, usd};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use store::{Appended, DriverStore, Hold, Piece, StoreError};
 
 /// One holder's ear at one run.
@@ -23,7 +26,14 @@ pub(crate) struct Listener {
     news: Told,
     /// Who is told of each piece.
     pub(crate) boundaries: Boundaries,
+    /// When something was said to whoever watches.
+    said_at: Option<Instant>,
+    /// What the run had cost by then, in micro-dollars.
+    said_cost: Option<u64>,
 }
+
+/// Between two pieces of what an agent is writing.
+const SAY_EVERY: Duration = Duration::from_millis(200);
 
 /// How a look at the output ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +66,8 @@ impl Listener {
             told,
             news: Told::default(),
             boundaries: Boundaries::default(),
+            said_at: None,
+            said_cost: None,
         })
     }
 
@@ -130,6 +142,38 @@ impl Listener {
         Heard::All
     }
 
+    /// Says what the agent is writing, and what it has cost so far, where somebody watches. It may
+    /// be lost, and nobody waits for it.
+    pub(crate) fn say(&mut self, cost_micro_usd: Option<u64>) {
+        let now = Instant::now();
+        let rests = self.said_at.is_some_and(|at| now - at < SAY_EVERY);
+        if rests || !self.store.is_watched(self.hold.job) {
+            return;
+        }
+        let typed = self.tail.output.typing.take();
+        if typed.is_none() && cost_micro_usd == self.said_cost {
+            return;
+        }
+        (self.said_at, self.said_cost) = (Some(now), cost_micro_usd);
+        let mut data = typed.unwrap_or_default();
+        data.insert("task".to_owned(), self.from.task.clone().into());
+        if let Some(cost) = cost_micro_usd {
+            data.insert("cost_usd".to_owned(), usd(cost).into());
+        }
+        let event = self.from.event(EventKind::AgentDelta, Value::Object(data));
+        self.store.say(self.hold.job, event);
+    }
+
+    /// Bytes that the agent has printed, as far as they were read.
+    pub(crate) fn read_so_far(&self) -> u64 {
+        self.tail.read()
+    }
+
+    /// Whether the agent has said that it is done, one way or the other.
+    pub(crate) fn has_result(&self) -> bool {
+        self.tail.output.result.is_some()
+    }
+
     /// What the output came to.
     pub(crate) fn into_output(self) -> crate::output::Output {
         self.tail.output
@@ -140,6 +184,7 @@ impl Listener {
 mod tests {
     use super::*;
     use crate::bed::Bed;
+    use store::ApiStore as _;
 
     async fn listener(bed: &Bed, hold: &Hold) -> Listener {
         let store = Arc::clone(&bed.store) as Arc<dyn DriverStore>;
@@ -167,6 +212,46 @@ mod tests {
         // Nor does one who wasn't dead after all.
         assert_eq!(first.listen(true).await, Heard::Lost);
         assert_eq!(bed.logged(&new).await, ["one", "two", "last"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_typed_is_said_to_who_watches_and_not_kept() {
+        let (mut bed, hold) = Bed::new().await;
+        let mut listener = listener(&bed, &hold).await;
+        let typed = |text: &str| {
+            format!(
+                "{{\"type\":\"stream_event\",\"event\":{{\"type\":\"content_block_delta\",\
+                 \"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}}}\n"
+            )
+        };
+        bed.print(
+            "{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_start\",\
+             \"content_block\":{\"type\":\"text\"}}}\n",
+        );
+        bed.print(&typed("nobody "));
+        assert_eq!(listener.listen(false).await, Heard::All);
+        listener.say(Some(0));
+        let mut watching = bed.store.watch(hold.job);
+        bed.print(&typed("listens"));
+        assert_eq!(listener.listen(false).await, Heard::All);
+        listener.say(Some(1_500));
+        let said = watching.next().await;
+        assert_eq!(said.kind, EventKind::AgentDelta);
+        // Who comes late is told what is there.
+        assert_eq!(said.data["text"], "nobody listens");
+        assert_eq!(said.data["cost_usd"], "0.0015");
+        bed.print(&typed(" on"));
+        assert_eq!(listener.listen(false).await, Heard::All);
+        listener.said_at = None;
+        listener.say(Some(1_500));
+        assert_eq!(watching.next().await.data["text"], " on");
+        // Neither anew nor too soon.
+        listener.say(Some(1_600));
+        listener.said_at = None;
+        listener.say(Some(1_500));
+        assert!(watching.now().is_none());
+        let kept = bed.store.job_events(hold.job, 0, 100).await.unwrap();
+        assert!(kept.iter().all(|event| event.kind != EventKind::AgentDelta));
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ pub(crate) struct Tail {
     partial: Vec<u8>,
     /// Bytes of a line too long to keep, so far.
     skipped: u64,
-    /// Lines that may still be told.
+    /// Lines and events that may still be told.
     budget: usize,
     pub(crate) output: Output,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Tail {
 const CHUNK: usize = 64 << 10;
 /// Bytes of a line that is looked at.
 const LINE: usize = 4 << 20;
-/// Lines of one run that are told.
+/// Lines of one run that are told; and events.
 const LINES: usize = 20_000;
 
 impl Tail {
@@ -49,6 +49,11 @@ impl Tail {
     /// Up to which byte all is told, once the store has what [`Tail::pump`] gave.
     pub(crate) fn offset(&self) -> u64 {
         (self.read - self.partial.len() as u64 - self.skipped).max(self.told_before)
+    }
+
+    /// Bytes that were read, told or not.
+    pub(crate) fn read(&self) -> u64 {
+        self.read
     }
 
     /// Reads one chunk; whether there may be more. A file that isn't there yet is empty.
@@ -102,7 +107,8 @@ impl Tail {
         if self.budget == 0 {
             return;
         }
-        self.budget = self.budget.saturating_sub(news.logs.len());
+        let used = news.logs.len().max(news.events.len());
+        self.budget = self.budget.saturating_sub(used);
         if self.budget == 0 {
             let text = format!("the agent printed more than {LINES} lines: the rest isn't logged");
             news.log(&self.from, Level::Warn, &text);
@@ -124,6 +130,7 @@ mod tests {
             phase: "idea".into(),
             attempt: 1,
             task: "idea".into(),
+            secrets: pipeline::Redactor::default(),
         }
     }
 

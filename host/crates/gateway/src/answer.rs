@@ -58,9 +58,10 @@ async fn forward(door: &Arc<Door>, request: Request<Incoming>) -> Result<Respons
         .inspect_err(|_: &Refusal| door.ledger.refused())?;
     door.ledger.sent();
     let model = call.asked.model.clone();
-    let (response, bill) = send(door, call, bill)
-        .await
-        .inspect_err(|_| door.ledger.answered(false, None))?;
+    let (response, bill) = send(door, call, bill).await.inspect_err(|_| {
+        door.ledger.answered(false, None);
+        door.ledger.broke_off();
+    })?;
     let status = response.status();
     door.ledger
         .answered(status.is_success(), retry_after(response.headers()));
@@ -213,10 +214,12 @@ async fn next(
             let error = error.without_url();
             let reason = chain(&error);
             tracing::warn!(reason, "the provider's answer broke off");
+            meter.broke_off();
             return Err(error.into());
         }
         Err(silence) => {
             tracing::warn!(idle_ms = idle.as_millis(), "the provider fell silent");
+            meter.broke_off();
             return Err(silence.into());
         }
     };

@@ -66,6 +66,8 @@ pub struct Usage {
     pub retry_after: Option<Duration>,
     /// The budget that the last request found used up, where it did.
     pub over: Option<Budget>,
+    /// Whether the provider's last answer broke off, or never came.
+    pub broken_off: bool,
     /// By the model that was asked for.
     pub models: BTreeMap<String, Tokens>,
 }
@@ -103,6 +105,12 @@ impl Ledger {
         let mut usage = self.lock();
         usage.requests += 1;
         usage.over = None;
+        usage.broken_off = false;
+    }
+
+    /// The answer that is under way doesn't come to its end.
+    pub(crate) fn broke_off(&self) {
+        self.lock().broken_off = true;
     }
 
     /// A request wasn't sent, since this budget is used up.
@@ -286,6 +294,11 @@ impl Meter {
             }
         }
         self.keep(chunk);
+    }
+
+    /// The provider left it at that.
+    pub(crate) fn broke_off(&self) {
+        self.ledger.broke_off();
     }
 
     /// The answer is complete.

@@ -25,15 +25,21 @@ pub enum EventKind {
     /// A run of the agent is about to begin.
     #[serde(rename = "agent.started")]
     AgentStarted,
-    /// A piece of the agent's text; never stored.
+    /// A piece of the agent's text, or what it has cost so far; never stored.
     #[serde(rename = "agent.delta")]
     AgentDelta,
+    /// The agent thought; what, isn't told.
+    #[serde(rename = "agent.thinking")]
+    AgentThinking,
     /// The agent said something.
     #[serde(rename = "agent.message")]
     AgentMessage,
     /// The agent used a tool.
     #[serde(rename = "agent.tool")]
     AgentTool,
+    /// A tool gave its result to the agent.
+    #[serde(rename = "agent.tool-result")]
+    AgentToolResult,
     /// A run of the agent ended.
     #[serde(rename = "agent.finished")]
     AgentFinished,

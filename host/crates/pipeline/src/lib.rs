@@ -17,6 +17,7 @@ mod limits;
 mod money;
 mod network;
 mod plugin;
+mod redact;
 mod retention;
 mod spec;
 mod timestamp;
@@ -61,6 +62,7 @@ pub use plugin::{
     HoldKind, Manifest, PluginGeneration, PluginHold, PluginPin, PluginReport, PluginState,
     RecordedCall, RefusedFile,
 };
+pub use redact::{RedactedStream, Redactor};
 pub use retention::{Due, EndedJob, EndedWorkspace, Retention, Why};
 pub use session::Session;
 pub use snapshot::{AttemptKey, AttemptSnapshots, SnapshotName};

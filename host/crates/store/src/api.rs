@@ -3,7 +3,7 @@
 
 use crate::{
     Acted, Deleted, Filter, Gate, GateChange, GateKind, HostState, NewJob, Page, PipelineEntry,
-    Position, Site, StoreError, Submitted, Wake,
+    Position, Site, StoreError, Submitted, Wake, Watching,
 };
 use async_trait::async_trait;
 use pipeline::{Breaker, Input, Job, JobId, Limits, LogLine, Status, StoredEvent, Timestamp};
@@ -120,4 +120,7 @@ pub trait ApiStore: Send + Sync + std::fmt::Debug {
 
     /// Whether hints of other hosts arrive. Where they don't, whoever waits polls.
     fn hears(&self) -> bool;
+
+    /// What isn't kept of a job, from now on: as it comes, or not at all.
+    fn watch(&self, job: JobId) -> Watching;
 }

@@ -142,4 +142,11 @@ pub trait DriverStore: Send + Sync + std::fmt::Debug {
 
     /// Whether hints of other hosts arrive. Where they don't, whoever waits polls.
     fn hears(&self) -> bool;
+
+    /// Whether somebody watches this job, here or on another host.
+    fn is_watched(&self, job: JobId) -> bool;
+
+    /// Tells whoever watches a job what isn't kept, as an `agent.delta`. It waits for nothing, and
+    /// may be lost.
+    fn say(&self, job: JobId, event: Event);
 }

@@ -14,6 +14,7 @@ mod driver;
 mod error;
 mod gates;
 mod lane;
+mod live;
 mod model;
 mod money;
 mod plugins;
@@ -37,6 +38,7 @@ pub use api::ApiStore;
 pub use driver::DriverStore;
 pub use error::StoreError;
 pub use gates::{Gate, GateChange, GateKind, Rate};
+pub use live::Watching;
 pub use model::{
     Acted, Appended, Ask, Beat, Begin, Change, Claimed, Clock, Committed, Deleted, Filter, Hold,
     HostReport, HostState, Idempotency, JobState, NewJob, OnCancel, Options, Page, Piece,

@@ -3,6 +3,7 @@
 
 use crate::error::{Fault, is_away};
 use crate::lane::Lane;
+use crate::live::Live;
 use crate::rules;
 use crate::taker::Stand;
 use crate::wake::Bell;
@@ -122,6 +123,7 @@ mod traits;
 mod events;
 mod holds;
 mod listen;
+mod live;
 mod prepare;
 mod writes;
 
@@ -151,6 +153,7 @@ struct Store {
     place: String,
     stand: Stand,
     bell: Bell,
+    live: Live,
     wire: listen::Wire,
 }
 
@@ -208,8 +211,13 @@ impl Postgres {
         .await
         .map_err(sql)?;
         let bell = Bell::new();
-        let wire =
-            listen::Wire::start(pool.clone(), to, names, bell.clone(), options.echo_every).await;
+        let (live, calls) = Live::with_others();
+        let ears = listen::Ears {
+            bell: bell.clone(),
+            live: live.clone(),
+        };
+        let echo_every = options.echo_every;
+        let wire = listen::Wire::start(pool.clone(), to, names, ears, calls, echo_every).await;
         Ok(Self::of(Store {
             pool,
             readers,
@@ -224,6 +232,7 @@ impl Postgres {
             place,
             stand: Stand::default(),
             bell,
+            live,
             wire,
         }))
     }

@@ -3,6 +3,7 @@
 
 use crate::error::Fault;
 use crate::lane::Lane;
+use crate::live::Live;
 use crate::rules;
 use crate::taker::Stand;
 use crate::wake::Bell;
@@ -139,6 +140,7 @@ struct Store {
     place: String,
     stand: Stand,
     bell: Bell,
+    live: Live,
 }
 
 impl Sqlite {
@@ -190,6 +192,7 @@ impl Sqlite {
             place,
             stand: Stand::default(),
             bell: Bell::new(),
+            live: Live::here(),
         }))
     }
 }

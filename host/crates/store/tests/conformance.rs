@@ -193,7 +193,8 @@ both! {
         a_group_is_counted_before_it_is_given
         a_request_that_comes_twice_is_given_once;
     wakes:
-        others_are_woken;
+        others_are_woken
+        what_is_not_kept_is_heard_by_who_watches;
 }
 
 macro_rules! only_postgres {

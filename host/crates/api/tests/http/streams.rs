@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use pipeline::{Failure, FailureKind, Input, Level, LogLine, Timestamp};
+use pipeline::{Event, EventKind, Failure, FailureKind, Input, Level, LogLine, Timestamp};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use store::DriverStore as _;
@@ -57,8 +57,9 @@ impl Listener {
                 if let Some(data) = field("data: ") {
                     let data: Value = serde_json::from_str(data).unwrap();
                     assert_eq!(data["type"], field("event: ").unwrap());
-                    self.events
-                        .push_back((field("id: ").unwrap().to_owned(), data));
+                    let id = field("id: ").unwrap_or_default();
+                    assert_eq!(id.is_empty(), data["type"] == "agent.delta", "{one}");
+                    self.events.push_back((id.to_owned(), data));
                 }
                 self.text = rest.to_owned();
             }
@@ -179,6 +180,78 @@ async fn the_stream_of_all_begins_now_and_goes_on_after_a_cut() {
     assert_eq!(again.next().await.unwrap().1["job"], json!(third));
     let mut all = Listener::open(&host, "/api/events?after=0-0", None).await;
     assert_eq!(all.next().await.unwrap().1["job"], json!(before));
+}
+
+fn delta(n: usize) -> Event {
+    Event {
+        kind: EventKind::AgentDelta,
+        phase: Some("idea".into()),
+        attempt: Some(1),
+        data: serde_json::Map::from_iter([("piece".to_owned(), n.into())]),
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_stored_comes_between_what_is_and_to_who_watches_the_job_alone() {
+    let host = Host::start().await;
+    let job = host.submit("a").await;
+    let path = format!("/api/jobs/{job}/events");
+    assert!(!host.store.is_watched(job));
+    let mut all = Listener::open(&host, "/api/events", None).await;
+    assert!(!host.store.is_watched(job), "of all jobs nobody could hear");
+    let mut stored_and_live = Listener::open(&host, &path, None).await;
+    let mut live = Listener::open(&host, &format!("{path}?live=only"), None).await;
+    assert_eq!(stored_and_live.types(1).await, ["job.queued"]);
+    host.store.say(job, delta(0));
+    let (_, event) = stored_and_live.next().await.unwrap();
+    assert_eq!(
+        event,
+        json!({"job": job, "type": "agent.delta", "phase": "idea", "attempt": 1, "data": {"piece": 0}})
+    );
+    let mut held = host.claim().await;
+    assert_eq!(
+        stored_and_live.types(2).await,
+        ["job.started", "phase.started"]
+    );
+    host.store.say(job, delta(1));
+    for piece in [0, 1] {
+        assert_eq!(live.next().await.unwrap().1["data"]["piece"], piece);
+    }
+    assert_eq!(stored_and_live.types(1).await, ["agent.delta"]);
+    fail(&mut held).await;
+    assert_eq!(all.types(2).await, ["job.started", "phase.started"]);
+    assert_ne!(all.types(1).await, ["agent.delta"]);
+    drop((stored_and_live, live));
+    let unwatched = async {
+        while host.store.is_watched(job) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, unwatched).await.unwrap();
+    let wrong = host.get(&format!("{path}?live=yes")).await;
+    assert_eq!(wrong.status, 400);
+}
+
+#[tokio::test]
+async fn a_flood_of_what_is_not_stored_holds_up_nothing_that_is() {
+    let host = Host::start().await;
+    let job = host.submit("a").await;
+    let mut listener = Listener::open(&host, &format!("/api/jobs/{job}/events"), None).await;
+    assert_eq!(listener.types(1).await, ["job.queued"]);
+    for n in 0..50_000 {
+        host.store.say(job, delta(n));
+    }
+    let _held = host.claim().await;
+    let mut floods = 0;
+    loop {
+        let (_, event) = listener.next().await.unwrap();
+        if event["type"] == "job.started" {
+            break;
+        }
+        assert_eq!(event["type"], "agent.delta");
+        floods += 1;
+    }
+    assert!(floods <= 64, "{floods}");
 }
 
 #[tokio::test]

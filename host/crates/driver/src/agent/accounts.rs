@@ -6,6 +6,7 @@ use gateway::{Accounts, AccountsError, Budget, Room, Turn, Turned};
 use pipeline::{BudgetKind, Event, EventKind, Job, PhaseSpec, Usage, micro_usd, usd};
 use serde_json::Map;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Booked, Booking, BudgetOf, BudgetState, Hold, MoneyStore, Payer, Spending};
 
@@ -15,6 +16,8 @@ pub struct RunAccounts {
     store: Arc<dyn MoneyStore>,
     payer: Payer,
     near: Mutex<Near>,
+    /// What was booked through this, in micro-dollars.
+    booked: AtomicU64,
 }
 
 /// Budgets that are nearly used up.
@@ -32,6 +35,7 @@ impl RunAccounts {
             store,
             payer,
             near: Mutex::default(),
+            booked: AtomicU64::default(),
         }
     }
 
@@ -72,6 +76,11 @@ impl RunAccounts {
             ),
             BudgetKind::Day => "all jobs for today".to_owned(),
         }
+    }
+
+    /// What the run has cost since this host has it, as far as it is booked, in micro-dollars.
+    pub(super) fn booked(&self) -> u64 {
+        self.booked.load(Ordering::Relaxed)
     }
 
     /// An event for each budget that is nearly used up, once each.
@@ -137,6 +146,8 @@ impl Accounts for RunAccounts {
                 budgets,
             }) => {
                 self.look(&budgets);
+                self.booked
+                    .fetch_add(turn.spent.micro_usd, Ordering::Relaxed);
                 Ok(Turned {
                     day,
                     granted,
@@ -222,6 +233,7 @@ mod tests {
         assert_eq!(told[0].data["limit_usd"], "1.00");
         accounts.turn(&spends(3, 1)).await.unwrap();
         assert_eq!(accounts.near(), []);
+        assert_eq!(accounts.booked(), LIMIT / 10 * 9 + 1);
     }
 
     #[tokio::test]
@@ -231,5 +243,6 @@ mod tests {
         bed.claim().await;
         let lost = accounts.turn(&spends(1, 5)).await;
         assert_eq!(lost, Err(AccountsError::Lost));
+        assert_eq!(accounts.booked(), 0);
     }
 }

@@ -46,7 +46,7 @@ impl Holder<'_> {
         let book = Arc::new(JobLog {
             store: Arc::clone(&self.driver.parts.store),
             hold: self.hold.clone(),
-            from: From::of(key),
+            from: From::of(key, self.secrets(folder)),
             waiting: Mutex::default(),
         });
         let opened = self.driver.parts.egress.open(egress::RunSpec {

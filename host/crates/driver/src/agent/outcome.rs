@@ -10,7 +10,8 @@ use crate::run_folder::RunFolder;
 use crate::steps::blocking;
 use gateway::AccountsError;
 use pipeline::{
-    Digest, DiskPast, Failure, FailureKind, Input, Level, Outcome, PlannedTask, RunKey, Usage, usd,
+    Digest, DiskPast, Failure, FailureKind, Input, Level, Outcome, PlannedTask, Redactor, RunKey,
+    Usage, usd,
 };
 use runner::{Ended, How, RunnerError};
 use serde_json::Value;
@@ -36,8 +37,10 @@ impl Holder<'_> {
             folder,
             disk,
             past,
+            overdue,
             ..
         } = under;
+        let secrets = self.secrets(&folder);
         let output = listener.into_output();
         let (passed, usage) = match gate {
             Some(gate) => self.bill(&key, gate).await?,
@@ -48,11 +51,22 @@ impl Holder<'_> {
             .retry_after
             .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
         let answered = passed.answered > 0;
-        let printed = self.printed(&key).await?;
-        let reason = reason(&folder)
+        let printed = self.printed(&key, &secrets).await?;
+        let reason = reason(&folder, &secrets)
             .await
             .or_else(|| printed.lines().last().map(str::to_owned));
-        let mut failure = failure(ended, &output, reason.as_deref());
+        let mut failure = failure(ended, &output, reason.as_deref(), overdue);
+        // The agent may not say why its client gave up.
+        if passed.broken_off
+            && let Some(failure) = &mut failure
+            && failure.kind == FailureKind::AgentFailed
+        {
+            let message = std::mem::take(&mut failure.message);
+            *failure = Failure::new(
+                FailureKind::Provider,
+                format!("the provider's answer broke off: {message}"),
+            );
+        }
         // Whoever stopped it may have died before this is told: what is left says it again.
         let past = match past {
             Some(past) => Some(past),
@@ -65,11 +79,12 @@ impl Holder<'_> {
         if let Some(over) = &over {
             failure = Some(Failure::new(FailureKind::Budget, used_up_words(over)));
         }
+        let from = From::of(&key, secrets);
         if failure.is_some() {
-            self.log_printed(&key, &printed).await?;
+            self.log_words(&from, &key, "stderr", &printed).await?;
         }
         if ended.starved && ended.how != How::OutOfMemory {
-            self.log_words(&key, "memory", STARVED).await?;
+            self.log_words(&from, &key, "memory", STARVED).await?;
         }
         let missing = self.missing(&task).await;
         let answer = cut(&output.answer, self.driver.config.limits.answer_bytes);
@@ -152,11 +167,12 @@ impl Holder<'_> {
 
     /// The end of what the agent wrote for people. None where this holder can't wait for it: an
     /// engine that restarts has it in a moment, and it may be all that says what went wrong.
-    async fn printed(&self, key: &RunKey) -> Option<String> {
+    async fn printed(&self, key: &RunKey, secrets: &Redactor) -> Option<String> {
         let name = key.name(&self.driver.config.installation);
+        let most = PRINTED + secrets.longest();
         for _ in 0..ASKED_FOR_WORDS {
-            match self.driver.parts.runner.tail(&name, PRINTED).await {
-                Ok(printed) => return Some(printed),
+            match self.driver.parts.runner.tail(&name, most).await {
+                Ok(printed) => return Some(last_words(&printed, most, secrets)),
                 Err(error @ RunnerError::Engine { .. }) => {
                     tracing::debug!(run.name = name, %error, "no standard error to read yet");
                     self.pause().await?;
@@ -170,15 +186,10 @@ impl Holder<'_> {
         Some(String::new())
     }
 
-    async fn log_printed(&self, key: &RunKey, printed: &str) -> Option<()> {
-        self.log_words(key, "stderr", printed).await
-    }
-
     /// Tells last words of a run, once as its output is. None where this holder can't.
-    async fn log_words(&self, key: &RunKey, whose: &str, words: &str) -> Option<()> {
-        let from = From::of(key);
+    async fn log_words(&self, from: &From, key: &RunKey, whose: &str, words: &str) -> Option<()> {
         let mut told = Told::default();
-        told.log(&from, Level::Warn, words);
+        told.log(from, Level::Warn, words);
         let name = key.name(&self.driver.config.installation);
         let piece = Piece {
             run: format!("{name} {whose}"),
@@ -249,7 +260,7 @@ fn used_up_words(over: &gateway::Budget) -> String {
 }
 
 /// What the entrypoint gave as the reason of a failure; the agent could have written it.
-async fn reason(folder: &RunFolder) -> Option<String> {
+async fn reason(folder: &RunFolder, secrets: &Redactor) -> Option<String> {
     let out = folder.out();
     let status =
         blocking(move || Folder::open(&out)?.read(&RelativePath::new("status.json")?, 0, 16 << 10));
@@ -257,10 +268,48 @@ async fn reason(folder: &RunFolder) -> Option<String> {
     status
         .get("reason")
         .and_then(Value::as_str)
-        .map(|reason| cut(reason, 1 << 10))
+        .map(|reason| cut(&secrets.text(reason), 1 << 10))
+}
+
+/// What was printed last, without secrets: of `most` bytes the first line may have lost its
+/// beginning, and with it what tells a secret.
+fn last_words(printed: &str, most: usize, secrets: &Redactor) -> String {
+    let clean = secrets.text(printed);
+    if printed.len() < most || secrets.longest() == 0 {
+        return clean;
+    }
+    match clean.split_once('\n') {
+        Some((_, rest)) if !rest.is_empty() => rest.to_owned(),
+        _ => {
+            let from = clean.ceil_char_boundary(secrets.longest());
+            clean.get(from..).unwrap_or_default().to_owned()
+        }
+    }
 }
 
 fn duration_ms(ended: &Ended) -> u64 {
     let took = ended.finished_at.since(ended.started_at).as_millis();
     u64::try_from(took).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_say_neither_a_secret_nor_the_end_of_one() {
+        let secrets = Redactor::new(["0123456789abcdef"]);
+        let most = PRINTED + secrets.longest();
+        let said = |printed: &str| last_words(printed, most, &secrets);
+        assert_eq!(said("it is 0123456789abcdef\n"), "it is [redacted]\n");
+        let cut = |rest: &str| {
+            let words = format!("23456789abcdef, it was{rest}");
+            format!("{words}{}", "x".repeat(most - words.len()))
+        };
+        assert!(said(&cut("\nnext")).starts_with("nextx"));
+        let one_line = said(&cut(""));
+        assert!(!one_line.contains("abcdef") && one_line.len() >= PRINTED - 4);
+        let free = Redactor::default();
+        assert_eq!(last_words("x\ny", 3, &free), "x\ny");
+    }
 }

@@ -4,6 +4,7 @@
 use super::accounts::RunAccounts;
 use super::disk::Disk;
 use super::network::SOCKET;
+use super::patience::Patience;
 use super::{Gate, Under, outcome};
 use crate::hold::{Done, Holder};
 use crate::listener::Listener;
@@ -12,7 +13,8 @@ use crate::run_folder::RunFolder;
 use crate::signal::Signal;
 use crate::steps::{blocking, broken, contradiction, is_full};
 use pipeline::{
-    Boundary, FailureKind, Input, Job, PhaseSpec, PlannedTask, RunKey, Session, WaitReason,
+    Boundary, FailureKind, Input, Job, PhaseSpec, PlannedTask, Redactor, RunKey, Session,
+    WaitReason,
 };
 use runner::{Places, RunSpec, RunnerError};
 use serde_json::Value;
@@ -70,6 +72,8 @@ impl Holder<'_> {
             disk,
             past: None,
             probe: false,
+            patience: Patience::new(self.driver.config.idle, Instant::now()),
+            overdue: None,
         })
     }
 
@@ -88,7 +92,7 @@ impl Holder<'_> {
         name: &str,
         folder: &RunFolder,
     ) -> Result<Listener, Done> {
-        let from = From::of(key);
+        let from = From::of(key, self.secrets(folder));
         let store = &self.driver.parts.store;
         match Listener::begin(store, &self.hold, name, &folder.out(), from).await {
             Ok(mut listener) => {
@@ -100,6 +104,15 @@ impl Holder<'_> {
                 Err(Done::broken(FailureKind::Interrupted, "the store was away"))
             }
         }
+    }
+
+    /// What nobody is told of a run: the host's own secrets, and the run's token.
+    pub(super) fn secrets(&self, folder: &RunFolder) -> Redactor {
+        let secrets = &self.driver.config.secrets;
+        // Where it can't be read, no agent has it either.
+        folder
+            .token()
+            .map_or_else(|_| secrets.clone(), |token| secrets.and(token))
     }
 
     /// The phase and the task that the cursor is in, as `prompt` planned it.

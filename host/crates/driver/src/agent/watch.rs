@@ -1,13 +1,14 @@
 //! Watching a run: until it ends, or something is told from outside, what it prints is told.
 //! What the ending means is said in `outcome`.
 
-use super::{ASK_AGAIN, Gate, Under};
+use super::{ASK_AGAIN, GRACE, Gate, Under};
+use crate::ending::Overdue;
 use crate::hold::Holder;
 use crate::listener::Heard;
 use crate::signal::{Signal, told};
 use runner::{Ended, RunnerError};
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often an agent's output is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -24,8 +25,24 @@ pub(super) enum Watched {
 }
 
 impl Holder<'_> {
-    /// Listens until the run ends or something is told from outside.
+    /// Listens until the run ends or something is told from outside. One that doesn't end by
+    /// itself is stopped, and listened to until it has.
     pub(super) async fn watch(&self, under: &mut Under) -> Watched {
+        loop {
+            let why = match self.listen(under).await {
+                Ok(watched) => return watched,
+                Err(why) => why,
+            };
+            under.overdue = Some(why);
+            tracing::warn!(job.id = %self.hold.job, ?why, "an agent is stopped");
+            // Where that fails, its patience runs out once more.
+            if let Err(error) = under.run.stop(GRACE).await {
+                tracing::warn!(job.id = %self.hold.job, %error, "an agent didn't stop");
+            }
+        }
+    }
+
+    async fn listen(&self, under: &mut Under) -> Result<Watched, Overdue> {
         let mut signal = self.signal.clone();
         let Under {
             run,
@@ -34,6 +51,7 @@ impl Holder<'_> {
             probe,
             disk,
             past,
+            patience,
             ..
         } = under;
         let mut wait = run.wait();
@@ -42,7 +60,7 @@ impl Holder<'_> {
         loop {
             tokio::select! {
                 biased;
-                told = told(&mut signal) => return Watched::Told(told),
+                told = told(&mut signal) => return Ok(Watched::Told(told)),
                 too_much = &mut full, if past.is_none() => {
                     tracing::warn!(job.id = %self.hold.job, why = %too_much, "an agent is stopped");
                     *past = Some(too_much);
@@ -54,7 +72,7 @@ impl Holder<'_> {
                     wait = run.wait();
                 }
                 ended = &mut wait => match ended {
-                    Ok(ended) => return Watched::Ended(ended),
+                    Ok(ended) => return Ok(Watched::Ended(ended)),
                     // It says nothing about the run: the engine may be back in a moment.
                     Err(error @ (RunnerError::Engine { .. } | RunnerError::Io { .. })) => {
                         tracing::warn!(job.id = %self.hold.job, %error, "a run can't be watched");
@@ -62,7 +80,7 @@ impl Holder<'_> {
                         tokio::time::sleep(ASK_AGAIN).await;
                         wait = run.wait();
                     }
-                    Err(error) => return Watched::Lost(error),
+                    Err(error) => return Ok(Watched::Lost(error)),
                 },
                 () = tokio::time::sleep(look) => {
                     if *probe && gate.as_ref().is_some_and(|gate| gate.run.usage().answered > 0) {
@@ -73,8 +91,13 @@ impl Holder<'_> {
                     look = match listener.listen(false).await {
                         Heard::All => LOOK,
                         Heard::Later => ASK_AGAIN,
-                        Heard::Lost => return Watched::Told(Signal::Lost),
+                        Heard::Lost => return Ok(Watched::Told(Signal::Lost)),
                     };
+                    listener.say(gate.as_ref().map(|gate| gate.accounts.booked()));
+                    let (read, done) = (listener.read_so_far(), listener.has_result());
+                    if let Some(why) = patience.look(read, done, Instant::now()) {
+                        return Err(why);
+                    }
                 }
             }
         }

@@ -112,6 +112,7 @@ async fn a_stream_passes_piece_by_piece_and_is_counted_as_it_does() {
 
     let usage = opened.run.close().await.unwrap();
     assert_eq!((usage.requests, usage.refused), (1, 0));
+    assert!(!usage.broken_off);
     assert_eq!(usage.models["big"].output, 5);
 }
 
@@ -246,6 +247,7 @@ async fn a_provider_that_says_nothing_is_given_up() {
     let (status, body) = ask(opened.run.socket_path(), message()).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(body["error"]["type"], "timeout_error");
+    assert!(opened.run.usage().broken_off);
 }
 
 #[tokio::test]
@@ -268,6 +270,7 @@ async fn a_stream_that_falls_silent_is_cut() {
         START
     );
     assert!(within(body.frame()).await.unwrap().is_err());
+    assert!(opened.run.usage().broken_off);
     within(pieces.closed()).await;
 }
 
@@ -292,5 +295,6 @@ async fn what_came_before_a_break_is_handed_on() {
     let first = within(body.frame()).await.unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), START);
     assert!(within(body.frame()).await.unwrap().is_err());
-    assert_eq!(opened.run.usage().tokens().input, 10);
+    let usage = opened.run.usage();
+    assert_eq!((usage.tokens().input, usage.broken_off), (10, true));
 }

@@ -5,7 +5,9 @@
 //! pooler in between gives the session away, doesn't. So the notifier calls itself from time to
 //! time, and a listener that doesn't hear even that is deaf.
 
+use super::live;
 use crate::Wake;
+use crate::live::{Call, Live};
 use crate::wake::Bell;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
@@ -30,27 +32,35 @@ const HINTS: usize = 100;
 /// What a host tells itself.
 const ECHO: &str = "echo";
 
-/// The two tasks; they end with it.
+/// The tasks; they end with it.
 #[derive(Debug)]
 pub(super) struct Wire {
     out: mpsc::UnboundedSender<Wake>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// What tells this store's hints from another's, and this process's from others'.
 #[derive(Clone, Debug)]
-struct Names {
-    channel: String,
-    me: String,
+pub(super) struct Names {
+    pub(super) channel: String,
+    pub(super) me: String,
+}
+
+/// What is heard goes to both.
+#[derive(Clone, Debug)]
+pub(super) struct Ears {
+    pub(super) bell: Bell,
+    pub(super) live: Live,
 }
 
 impl Wire {
-    /// Starts both, and returns once the listener listens, or has found that it can't.
+    /// Starts them, and returns once the listener listens, or has found that it can't.
     pub(super) async fn start(
         pool: PgPool,
         to: PgConnectOptions,
         (installation, me): (String, String),
-        bell: Bell,
+        ears: Ears,
+        calls: mpsc::Receiver<Call>,
         echo_every: Duration,
     ) -> Self {
         let names = Names {
@@ -60,8 +70,14 @@ impl Wire {
         let (out, hints) = mpsc::unbounded_channel();
         let (ready, listens) = oneshot::channel();
         let tasks = [
+            tokio::spawn(live::send(
+                pool.clone(),
+                names.clone(),
+                ears.live.clone(),
+                calls,
+            )),
             tokio::spawn(notify(pool, names.clone(), hints, echo_every)),
-            tokio::spawn(listen(to, names, bell, ready, echo_every * 2)),
+            tokio::spawn(listen(to, names, ears, ready, echo_every * 2)),
         ];
         // An error says that the task is gone, which nobody has asked for yet.
         let _ = listens.await;
@@ -130,7 +146,7 @@ async fn notify(
 async fn listen(
     to: PgConnectOptions,
     names: Names,
-    bell: Bell,
+    ears: Ears,
     ready: oneshot::Sender<()>,
     patience: Duration,
 ) {
@@ -147,7 +163,7 @@ async fn listen(
         match open(&pool, &names).await {
             Ok(listener) => {
                 tell(&mut ready);
-                let heard = receive(listener, &names.me, &bell, patience).await;
+                let heard = receive(listener, &names.me, &ears, patience).await;
                 if heard {
                     pause = FIRST_PAUSE;
                 }
@@ -156,7 +172,7 @@ async fn listen(
             Err(error) => tracing::warn!(%error, "can't listen for wake-ups of other hosts"),
         }
         tell(&mut ready);
-        bell.fall_deaf();
+        ears.bell.fall_deaf();
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
@@ -185,19 +201,20 @@ async fn open(pool: &PgPool, names: &Names) -> Result<PgListener, sqlx::Error> {
 
 /// Passes hints on until the connection is lost, or is silent for longer than this host's own
 /// calls are apart; whether anything was heard.
-async fn receive(mut listener: PgListener, me: &str, bell: &Bell, patience: Duration) -> bool {
+async fn receive(mut listener: PgListener, me: &str, ears: &Ears, patience: Duration) -> bool {
     let mut any = false;
     while let Ok(Ok(Some(heard))) = timeout(patience, listener.try_recv()).await {
         any = true;
-        bell.hear_again();
+        ears.bell.hear_again();
         let Some((from, hint)) = heard.payload().split_once(' ') else {
             continue;
         };
         // One's own came at once, within the process.
         if from != me
+            && !live::hear(&ears.live, hint)
             && let Some(wake) = Wake::from_payload(hint)
         {
-            bell.ring(wake);
+            ears.bell.ring(wake);
         }
     }
     any

@@ -13,7 +13,7 @@ use crate::{
     AccessStore, Acted, Admins, ApiStore, Appended, Ask, Beat, Begin, Change, Claimed, Committed,
     Created, Deleted, DriverStore, Faulted, Filter, Gate, GateChange, GateKind, Hold, HostReport,
     HostState, JobState, NewJob, NewToken, Page, Piece, PipelineEntry, PluginStore, Position,
-    Revoked, RolledBack, Session, Site, StoreError, Submitted, Taker, Wake,
+    Revoked, RolledBack, Session, Site, StoreError, Submitted, Taker, Wake, Watching,
 };
 use async_trait::async_trait;
 use pipeline::{
@@ -233,6 +233,14 @@ impl DriverStore for Face {
     fn hears(&self) -> bool {
         self.store.bell.hears()
     }
+
+    fn is_watched(&self, job: JobId) -> bool {
+        self.store.live.is_watched(job)
+    }
+
+    fn say(&self, job: JobId, event: Event) {
+        self.store.live.say(job, event);
+    }
 }
 
 #[async_trait]
@@ -371,6 +379,10 @@ impl ApiStore for Face {
 
     fn hears(&self) -> bool {
         self.store.bell.hears()
+    }
+
+    fn watch(&self, job: JobId) -> Watching {
+        self.store.live.watch(job)
     }
 }
 

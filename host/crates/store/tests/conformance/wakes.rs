@@ -2,6 +2,7 @@
 
 use crate::setup::*;
 use pipeline::{EventKind, Input, Limits};
+use std::time::Duration;
 use store::{DriverStore, Wake};
 use tokio::sync::broadcast::Receiver;
 
@@ -59,4 +60,39 @@ pub(crate) async fn others_are_woken(bed: Bed) {
     heard(&mut wakes, Wake::Sites).await;
     here.delete_site("fog").await.unwrap();
     heard(&mut wakes, Wake::Sites).await;
+}
+
+pub(crate) async fn what_is_not_kept_is_heard_by_who_watches(bed: Bed) {
+    let (here, there) = (bed.open().await, bed.open().await);
+    let (job, hold) = running(&here, "work").await;
+    let (other, _) = running(&here, "other").await;
+    let delta = |text: &str| {
+        let mut delta = event(EventKind::AgentDelta);
+        delta.data.insert("text".to_owned(), text.into());
+        delta
+    };
+    assert!(!here.is_watched(job.id));
+    here.say(job.id, delta("to nobody"));
+    let mut own = here.watch(job.id);
+    let mut watching = there.watch(job.id);
+    here.say(job.id, delta("one"));
+    let heard = tokio::time::timeout(SOON, own.next()).await.unwrap();
+    // One's own come at once.
+    assert_eq!(heard.data["text"], "one");
+    drop(own);
+    // Elsewhere it takes a moment until anybody knows.
+    let watched = async {
+        while !here.is_watched(job.id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, watched).await.unwrap();
+    assert!(!here.is_watched(other.id));
+    here.say(other.id, delta("of another"));
+    here.say(job.id, delta("two \"quoted\"\n"));
+    let two = async { while watching.next().await.data["text"] != "two \"quoted\"\n" {} };
+    tokio::time::timeout(SOON, two).await.unwrap();
+    here.append(&hold, &[delta("never")], &[]).await.unwrap();
+    let kept = here.job_events(job.id, 0, 100).await.unwrap();
+    assert!(kept.iter().all(|event| event.kind != EventKind::AgentDelta));
 }
