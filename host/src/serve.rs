@@ -203,6 +203,7 @@ async fn drive(
         retention: settings.retention.clone(),
         record: settings.replay != Replay::Off,
         trees: TreeLimits::default(),
+        sessions: TreeLimits::SESSIONS,
         agent_env: vec![("DEMO_PACE_MS".to_owned(), settings.demo_pace_ms.to_string())],
         orphan_age: settings.knobs.orphan_age,
         boundaries,
