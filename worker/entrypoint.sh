@@ -20,9 +20,13 @@ umask 022
 GO_ON="You were cut off before the work was finished, and are now going on in the same session. What was
 under way at that moment may have taken effect in part or not at all: look at the files before you rely on
 them. Then finish the task as it was given to you above."
+# What a session of an earlier attempt is told, with the prompt after it.
+AGAIN="You have worked on this task before, in this conversation. It is given to you again below, as it is now: with
+what was wrong with the work, or is wanted otherwise, where somebody said so. Files may have changed since you last
+saw them: look at them before you rely on them."
 
 started_at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-run_dir='' cli='' ended_by='' config_dir=''
+run_dir='' cli='' ended_by='' config_dir='' begun_from=''
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd) # before the working folder is another's
 
 say() { printf 'worker: %s\n' "$*" >&2; }
@@ -50,7 +54,7 @@ write_status() {
 # finish STATUS STATE REASON: the only way out.
 finish() {
   trap '' TERM INT HUP
-  collect_sessions
+  collect_sessions "$1"
   [ -n "$3" ] && say "$3"
   write_status "$2" "$3"
   [ -n "$run_dir" ] && rm -rf "$run_dir"
@@ -75,8 +79,8 @@ check_inputs() {
   case ${MAX_TURNS:-1} in
     *[!0-9]* | 0) refuse "MAX_TURNS is not a whole number above 0" ;;
   esac
-  case $SESSION_ID in
-    *[!0-9A-Za-z-]*) refuse "SESSION_ID is not a UUID" ;;
+  case $SESSION_ID${SESSION_FROM:-} in
+    *[!0-9A-Za-z-]*) refuse "SESSION_ID or SESSION_FROM is not a UUID" ;;
   esac
 }
 
@@ -96,29 +100,46 @@ check_surroundings() {
 
 # The CLI's folder is new each time: a hook or a setting that an earlier run left
 # is never read. The one session file is a link into SESSION_DIR, so that it also
-# outlives a run that is killed. A session that can't be gone on with starts anew.
+# outlives a run that is killed. The session of an earlier attempt is a copy there,
+# of which the CLI makes this one. What can't be gone on with starts anew.
 prepare_config() {
   printf '{"disableAllHooks":true,"includeCoAuthoredBy":false}\n' >"$config_dir/settings.json"
-  local project kept='' file
+  local project earlier=0 asked kept='' file mended
   project=$(pwd -P | LC_ALL=C sed 's/[^0-9A-Za-z]/-/g')
   mkdir -p "$config_dir/projects/$project" "$SESSION_DIR/projects/$project" 2>/dev/null ||
     fail "SESSION_DIR $SESSION_DIR cannot be written to"
+  if [ -n "${SESSION_FROM:-}" ]; then
+    mended=$config_dir/projects/$project/$SESSION_FROM.jsonl
+    for file in "$SESSION_DIR"/projects/*/"$SESSION_FROM.jsonl"; do
+      usable "$file" && asked=$(mend "$file" "$mended") && begun_from=$SESSION_FROM earlier=$asked && break
+      rm -f -- "$mended"
+    done
+  fi
+  mended=$SESSION_DIR/projects/$project/.mended
   for file in "$SESSION_DIR"/projects/*/"$SESSION_ID.jsonl"; do
-    if [ "$RESUME" = 1 ] && [ -f "$file" ] && [ ! -L "$file" ] && small_enough "$file" && mend "$file"; then
+    # One that was cut off before this attempt's prompt was in it is worth no more than the earlier one.
+    if [ "$RESUME" = 1 ] && usable "$file" && asked=$(mend "$file" "$mended") && [ "$asked" -gt "$earlier" ] &&
+      mv -f -- "$mended" "$file"; then
       kept=$file
     else
-      rm -f -- "$file"
+      rm -f -- "$file" "$mended"
     fi
   done
   if [ -n "$kept" ]; then
     say "going on with session $SESSION_ID"
+    [ -n "$begun_from" ] && rm -f -- "$config_dir/projects/$project/$begun_from.jsonl"
+    begun_from=''
   else
     [ "$RESUME" = 1 ] && say "nothing is left of session $SESSION_ID to go on with: starting it anew"
+    [ -n "$begun_from" ] && say "going on from session $begun_from, of an earlier attempt"
+    [ -n "${SESSION_FROM:-}" ] && [ -z "$begun_from" ] && say "nothing is left of session $SESSION_FROM to go on from"
     RESUME=0 kept=$SESSION_DIR/projects/$project/$SESSION_ID.jsonl
   fi
   ln -s "$(realpath -m -- "$kept")" "$config_dir/projects/$project/$SESSION_ID.jsonl" ||
     fail "the session file cannot be linked in"
 }
+
+usable() { [ -f "$1" ] && [ ! -L "$1" ] && small_enough "$1"; }
 
 small_enough() {
   [ "$(wc -c <"$1")" -le "$SESSION_LIMIT_BYTES" ] && return
@@ -126,24 +147,22 @@ small_enough() {
   return 1
 }
 
-# mend FILE: takes out of a session what can't be read or would be read wrongly. False
-# where the prompt isn't in it: the CLI finds no conversation there.
+# mend FROM TO: copies a session without what can't be read or would be read wrongly, and prints
+# how many prompts are in it. False where there is none: the CLI finds no conversation there.
 mend() {
-  local mended
-  mended=$(dirname -- "$1")/.mended
-  rm -f -- "$mended"
-  perl -e "$FIELDS$MEND" "$1" "$mended" && mv -f -- "$mended" "$1" && return
-  rm -f -- "$mended"
-  return 1
+  rm -f -- "$2"
+  perl -e "$FIELDS$MEND" "$1" "$2"
 }
 
-# What the CLI wrote beside the link (it may replace a file by rename) goes back too.
+# What the CLI wrote beside the link (it may replace a file by rename) goes back too. After a
+# run that ended well, that holds all that was said in the session of the attempt before.
 collect_sessions() {
   [ -n "$config_dir" ] && [ -d "$config_dir/projects" ] || return 0
   local file folder
-  for file in "$config_dir"/projects/*/*.jsonl; do
+  for file in "$config_dir"/projects/*/"$SESSION_ID.jsonl"; do
     [ -f "$file" ] || continue
     small_enough "$file" || { [ -L "$file" ] && rm -f -- "$(realpath -- "$file")"; continue; }
+    [ "$1" = 0 ] && [ -n "${SESSION_FROM:-}" ] && rm -f -- "$SESSION_DIR"/projects/*/"$SESSION_FROM.jsonl"
     [ -L "$file" ] && continue
     folder=$SESSION_DIR/projects/$(basename -- "$(dirname -- "$file")")
     mkdir -p "$folder" && cp -f -- "$file" "$folder/.new.$$" &&
@@ -181,11 +200,14 @@ open(my $in, "<", $from) or exit 1;
 open(my $out, ">", $to) or exit 1;
 while (my $line = <$in>) {
   next unless $line =~ /^\{[^\0]*\}\n\z/;
-  my $type = $asked && $line !~ /"cost-state"/ ? "" : fields($line)->{type} // "";
+  my $prompt = $line =~ /"user"/ && $line !~ /"tool_result"/;
+  my $field = $prompt || $line =~ /"cost-state"/ ? fields($line) : {};
+  my $type = $field->{type} // "";
   next if $type eq "cost-state";
-  $asked = 1 if $type eq "user" && $line !~ /"tool_result"/;
+  $asked++ if $prompt && $type eq "user" && ($field->{isMeta} // "") ne "true";
   print $out $line or exit 1 }
 close $out or exit 1;
+print $asked;
 exit($asked ? 0 : 1);
 '
 
@@ -295,6 +317,10 @@ start_agent() {
     printf '%s\n' "$GO_ON" >"$prompt" || fail "no file can be made in $run_dir"
   else
     flags+=("--session-id=$SESSION_ID")
+    if [ -n "$begun_from" ]; then
+      flags+=("--resume=$begun_from" --fork-session) prompt=$run_dir/again
+      { printf '%s\n\n' "$AGAIN" && cat -- "$PROMPT_FILE"; } >"$prompt" || fail "no file can be made in $run_dir"
+    fi
   fi
   [ -n "${MAX_TURNS:-}" ] && flags+=(--max-turns "$MAX_TURNS")
   if [ "$PERMISSIONS" = full ]; then flags+=(--dangerously-skip-permissions); else flags+=(--permission-mode acceptEdits); fi

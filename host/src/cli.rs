@@ -107,7 +107,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pipeline(Pipeline),
     /// Look at settings, store, plugins and runner: what is wrong, and how to mend it
-    #[command(after_help = "Examples:\n  gantry check\n  gantry check --config gantry.toml --json")]
+    #[command(
+        after_help = "Examples:\n  gantry check\n  gantry check --config gantry.toml --json\n  \
+        gantry check --image my-agent"
+    )]
     Check(Check),
     /// Say what the hosts would clear away now, and why
     #[command(after_help = "Examples:\n  gantry reap --dry-run\n  \
@@ -159,6 +162,9 @@ impl Role {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Try this image as an agent instead, on the engine: whether it meets the worker's contract
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

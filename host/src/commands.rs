@@ -2,6 +2,7 @@
 
 mod budgets;
 mod check;
+mod check_image;
 mod files;
 mod gates;
 mod jobs;

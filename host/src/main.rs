@@ -12,6 +12,8 @@ mod parts;
 mod pipelines;
 mod serve;
 
+mod image_check;
+
 mod client;
 mod commands;
 mod show;

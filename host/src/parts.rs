@@ -12,7 +12,7 @@ use pipeline::{Boundaries, Redactor, Token};
 use plugin_runtime::{
     Archive, CallLimits, Compiler, Config, ExtismChild, Grants, NoArchive, Plugins,
 };
-use runner::{Docker, DockerConfig, Process, ProcessConfig, Runner};
+use runner::{Docker, DockerConfig, Process, ProcessConfig, RunLimits, Runner};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -260,16 +260,33 @@ pub(crate) fn egress(settings: &Settings) -> Egress {
 }
 
 fn docker(settings: &Settings, installation: &str, boundaries: Boundaries) -> Arc<dyn Runner> {
-    let pairs = [&settings.workspaces, &settings.run_dir];
+    let config = docker_config(settings, &settings.worker_image, installation);
     let config = DockerConfig {
+        boundaries,
+        ..config
+    };
+    Arc::new(Docker::new(config))
+}
+
+/// The engine that the settings name, and this image on it.
+pub(crate) fn docker_config(settings: &Settings, image: &str, installation: &str) -> DockerConfig {
+    let pairs = [&settings.workspaces, &settings.run_dir];
+    DockerConfig {
         host: settings.docker_host.clone(),
         path_map: pairs
             .map(|pair| (pair.here.clone(), pair.engine.clone()))
             .to_vec(),
-        boundaries,
-        ..DockerConfig::new(settings.worker_image.clone(), installation)
-    };
-    Arc::new(Docker::new(config))
+        ..DockerConfig::new(image, installation)
+    }
+}
+
+/// What a run may use where its pipeline says nothing else.
+pub(crate) fn run_limits(settings: &Settings) -> RunLimits {
+    RunLimits {
+        memory_bytes: settings.memory_bytes,
+        cpus: settings.cpus,
+        ..RunLimits::default()
+    }
 }
 
 fn process(

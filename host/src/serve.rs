@@ -13,7 +13,6 @@ use anyhow::{Context, Result, bail};
 use api::{Api, ApiConfig, Secret};
 use driver::{Driver, DriverConfig, MostLimits, Parts};
 use pipeline::Limits;
-use runner::RunLimits;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -175,11 +174,6 @@ async fn drive(
             "no plugin is loaded: `cargo xtask plugins` builds those that come with Gantry"
         );
     }
-    let limits = RunLimits {
-        memory_bytes: settings.memory_bytes,
-        cpus: settings.cpus,
-        ..RunLimits::default()
-    };
     let config = DriverConfig {
         host: data.host.clone(),
         role: role.word().to_owned(),
@@ -188,7 +182,7 @@ async fn drive(
         poll: settings.poll,
         lease_time: settings.lease_time,
         run_dir: settings.run_dir.here.clone(),
-        run_limits: limits,
+        run_limits: parts::run_limits(settings),
         disk_bytes: settings.disk_bytes,
         most: MostLimits {
             memory_bytes: settings.memory_bytes_max,
@@ -207,6 +201,7 @@ async fn drive(
         retention: settings.retention.clone(),
         record: settings.replay != Replay::Off,
         trees: TreeLimits::default(),
+        sessions: TreeLimits::SESSIONS,
         agent_env: vec![("DEMO_PACE_MS".to_owned(), settings.demo_pace_ms.to_string())],
         orphan_age: settings.knobs.orphan_age,
         boundaries,

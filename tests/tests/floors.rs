@@ -52,6 +52,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "workspace",
             "gateway",
             "egress",
+            // An image that is tried gets a model's socket as a run gets it.
+            "door",
             "driver",
             "api",
             "demo-agent",

@@ -61,7 +61,7 @@ async fn sessions_of_two_runs(resume: bool) -> [(String, String); 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_by_a_person_begins_a_new_session() {
+async fn a_retry_after_the_agent_failed_begins_a_new_session() {
     let work = format!(
         "if [ $RESUME = 1 ]; then exit 3; fi; {} __demo-agent",
         gantry().display()
@@ -83,6 +83,11 @@ async fn a_retry_by_a_person_begins_a_new_session() {
     assert_eq!(first.0, second.0);
     assert_ne!(second.0, third.0);
     assert_eq!([first.1, second.1, third.1], ["0", "1", "0"]);
+    let sessions = agents.sessions();
+    assert!(
+        sessions.iter().all(|line| line.ends_with(" -")),
+        "{sessions:?}"
+    );
 }
 
 fn sessions(agents: &Agents) -> Vec<(String, String)> {

@@ -27,10 +27,10 @@ struct Finding {
 }
 
 #[derive(Default)]
-struct Findings(Vec<Finding>);
+pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn fine(&mut self, what: &'static str, said: impl Into<String>) {
+    pub(super) fn fine(&mut self, what: &'static str, said: impl Into<String>) {
         self.add(what, (true, false), said.into());
     }
 
@@ -38,7 +38,7 @@ impl Findings {
         self.add(what, (true, true), said.into());
     }
 
-    fn wrong(&mut self, what: &'static str, said: impl Into<String>) {
+    pub(super) fn wrong(&mut self, what: &'static str, said: impl Into<String>) {
         self.add(what, (false, false), said.into());
     }
 
@@ -50,9 +50,24 @@ impl Findings {
             said,
         });
     }
+
+    /// Prints them; the status that they come to.
+    pub(super) fn answer(self, json: bool) -> Result<ExitCode> {
+        let all_fine = self.0.iter().all(|finding| finding.ok);
+        let answer = json!({ "ok": all_fine, "findings": self.0 });
+        show::answer(json, &answer, show::findings)?;
+        Ok(if all_fine {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        })
+    }
 }
 
 pub(crate) async fn check(args: &Check) -> Result<ExitCode> {
+    if let Some(image) = &args.image {
+        return super::check_image::check_image(args, image).await;
+    }
     let mut findings = Findings::default();
     match super::settings(&args.settings) {
         Err(error) => {
@@ -62,14 +77,7 @@ pub(crate) async fn check(args: &Check) -> Result<ExitCode> {
         }
         Ok(settings) => look(&settings, &mut findings).await,
     }
-    let all_fine = findings.0.iter().all(|finding| finding.ok);
-    let answer = json!({ "ok": all_fine, "findings": findings.0 });
-    show::answer(args.json, &answer, show::findings)?;
-    Ok(if all_fine {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
-    })
+    findings.answer(args.json)
 }
 
 async fn look(settings: &Settings, findings: &mut Findings) {

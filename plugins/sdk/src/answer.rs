@@ -138,6 +138,12 @@ impl Verdict {
         set(&mut self.options, "score", score);
         self
     }
+
+    /// The agent of the next attempt forgets what was said in this one, and begins anew.
+    pub fn fresh_session(mut self) -> Self {
+        set(&mut self.options, "fresh_session", true);
+        self
+    }
 }
 
 impl Site {
@@ -244,6 +250,10 @@ mod tests {
         assert_eq!(
             Verdict::revise("again").score(4.5).options.as_deref(),
             Some(r#"{"score":4.5}"#)
+        );
+        assert_eq!(
+            Verdict::revise("again").fresh_session().options.as_deref(),
+            Some(r#"{"fresh_session":true}"#)
         );
         let site = Site::new("fog", "Fog", "site")
             .metadata("genre", "idle")

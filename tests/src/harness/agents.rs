@@ -48,7 +48,7 @@ impl Agents {
              run=${{OUT_DIR%/out}}; run=${{run##*/}}\n\
              echo \"start $at\" >>{here}/runs\n\
              echo \"start $JOB_ID/$PHASE/$TASK $run\" >>{here}/book\n\
-             echo \"$at $SESSION_ID $RESUME\" >>{here}/sessions\n\
+             echo \"$at $SESSION_ID $RESUME ${{SESSION_FROM:--}}\" >>{here}/sessions\n\
              if [ -p {here}/arrived-$at ]; then\n\
              echo $$ >{here}/arrived-$at\n\
              read -r _ <{here}/gate-$at\n\
@@ -112,7 +112,7 @@ impl Agents {
     }
 
     /// The session of each run, in the order in which they started: `PHASE-TASK SESSION_ID
-    /// RESUME`.
+    /// RESUME SESSION_FROM`, with a hyphen where there is none.
     #[must_use]
     pub fn sessions(&self) -> Vec<String> {
         self.lines("sessions")

@@ -110,8 +110,7 @@ impl Docker {
             "FROM {base}\nCOPY demo-agent agent /usr/bin/\nENTRYPOINT [\"/bin/sh\", \"/usr/bin/agent\"]\n"
         );
         std::fs::write(folder.path().join("Dockerfile"), file).unwrap();
-        let at = folder.path().display().to_string();
-        self.run(&["build", "--quiet", "--tag", IMAGE, &at]);
+        self.build(IMAGE, folder.path());
         IMAGE.to_owned()
     }
 
@@ -148,6 +147,15 @@ impl Docker {
         args.extend(["--entrypoint", program[0], image]);
         args.extend(&program[1..]);
         self.run(&args)
+    }
+
+    /// Builds an image of a folder with a Dockerfile.
+    ///
+    /// # Panics
+    /// Where it can't be built.
+    pub fn build(&self, image: &str, folder: &Path) {
+        let folder = folder.display().to_string();
+        self.run(&["build", "--quiet", "--tag", image, &folder]);
     }
 
     /// What has started and ended on the engine since then, as [`crate::once::runs`] reads it,

@@ -56,6 +56,8 @@ pub struct DriverConfig {
     pub retention: Retention,
     /// On trees that agents left.
     pub trees: TreeLimits,
+    /// On what agents keep as sessions, of one job.
+    pub sessions: TreeLimits,
     /// For the agent beside the contract's own, such as a test's pace.
     pub agent_env: Vec<(String, String)>,
     /// A container or folder younger than this is never taken for an orphan.

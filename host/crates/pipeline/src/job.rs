@@ -268,6 +268,9 @@ pub struct Attempt {
     pub verdict: Option<Decision>,
     /// What `validate` said, or why the attempt failed.
     pub message: Option<String>,
+    /// Whether `validate` wants the next attempt to forget the conversation of this one.
+    #[serde(default, skip_serializing_if = "crate::spec::is_default")]
+    pub fresh_session: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.

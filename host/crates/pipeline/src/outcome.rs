@@ -140,6 +140,9 @@ pub struct Verdict {
     pub message: String,
     /// Of 10, where the plugin gives one.
     pub score: Option<f64>,
+    /// Whether the agent of the next attempt forgets what was said in this one.
+    #[serde(default, skip_serializing_if = "crate::spec::is_default")]
+    pub fresh_session: bool,
 }
 
 /// Why a step of a plugin gave no answer.

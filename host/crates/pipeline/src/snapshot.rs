@@ -131,6 +131,7 @@ mod tests {
             paused: crate::Pauses::default(),
             verdict: None,
             message: None,
+            fresh_session: false,
             started_at: Timestamp::default(),
             finished_at: None,
         }

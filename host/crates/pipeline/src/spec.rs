@@ -59,7 +59,8 @@ pub struct PhaseSpec {
     /// Whether the workspace is put back before the next attempt.
     #[serde(default)]
     pub reset: bool,
-    /// Whether a run that was cut off is followed by one that goes on with its session.
+    /// Whether an agent remembers: a run that was cut off is followed by one that goes on with its
+    /// session, and so is an attempt by the next one.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub resume: bool,
     /// Of one agent run.
@@ -237,7 +238,7 @@ fn yes() -> bool {
     true
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -282,6 +282,7 @@ impl Turn<'_> {
             paused: Pauses::default(),
             verdict: None,
             message: None,
+            fresh_session: false,
             started_at: self.now,
             finished_at: None,
         });

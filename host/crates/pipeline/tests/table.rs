@@ -118,6 +118,7 @@ fn verdict(decision: Decision) -> Input {
         decision,
         message: "because".into(),
         score: None,
+        fresh_session: false,
     });
     Input::Validated {
         plugin: pin("idea"),

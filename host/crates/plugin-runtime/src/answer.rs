@@ -132,6 +132,7 @@ pub(crate) fn verdict(answer: said::Verdict, limits: &Limits) -> Checked<Verdict
         },
         message: cut(answer.message, limits.message_bytes),
         score: options.score,
+        fresh_session: options.fresh_session.unwrap_or(false),
     })
 }
 

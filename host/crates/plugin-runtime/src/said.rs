@@ -98,9 +98,7 @@ pub(crate) struct Verdict {
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerdictOptions {
     pub(crate) score: Option<f64>,
-    /// Every attempt has a session of its own, so either value is what happens.
-    #[serde(rename = "fresh_session")]
-    pub(crate) _fresh_session: Option<bool>,
+    pub(crate) fresh_session: Option<bool>,
     pub(crate) back_to: Option<String>,
 }
 

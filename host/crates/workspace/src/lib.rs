@@ -16,6 +16,7 @@ mod walk;
 
 mod archive;
 mod diff;
+mod session;
 mod snapshot;
 
 pub use archive::Archive;

@@ -17,6 +17,15 @@ pub struct TreeLimits {
     pub bytes: u64,
 }
 
+impl TreeLimits {
+    /// What an agent's CLI may keep between its runs: a few conversations.
+    pub const SESSIONS: Self = Self {
+        entries: 10_000,
+        depth: 16,
+        bytes: 256 << 20,
+    };
+}
+
 impl Default for TreeLimits {
     fn default() -> Self {
         Self {

@@ -13,7 +13,7 @@ use crate::run_folder::RunFolder;
 use crate::signal::Signal;
 use crate::steps::{blocking, broken, contradiction, is_full};
 use pipeline::{
-    Boundary, FailureKind, Input, Job, PhaseSpec, PlannedTask, Redactor, RunKey, Session,
+    Boundary, FailureKind, Input, Job, Level, PhaseSpec, PlannedTask, Redactor, RunKey, Session,
     WaitReason,
 };
 use runner::{Places, RunSpec, RunnerError};
@@ -38,6 +38,7 @@ impl Holder<'_> {
         // A host may stand still anywhere, and go on when the run has ended and its folder with
         // the marker is gone: it would make both again.
         self.still_holds()?;
+        self.bound_sessions(job, &folder).await?;
         self.lay_ready(&folder, key, &task).await?;
         let mut disk = Disk::of(self.driver, job, spec, &self.workspace, &folder);
         disk.at_start(&folder).await;
@@ -133,6 +134,25 @@ impl Holder<'_> {
             .nth(task)
             .map(|task| (spec, task))
             .ok_or_else(contradiction)
+    }
+
+    /// What agents keep as sessions is theirs, and nobody but them says how much it is: where it
+    /// is past its limit it goes, before an agent starts and never under one.
+    async fn bound_sessions(&self, job: &Job, folder: &RunFolder) -> Result<(), Done> {
+        if runner::was_started(&folder.run()) {
+            return Ok(());
+        }
+        let workspace = self.workspace();
+        let limits = self.driver.config.sessions.clone();
+        let bounded = blocking(move || workspace.bound_session(&limits)).await;
+        if let Some(what) = bounded.map_err(|error| broken(&error))? {
+            let text = format!(
+                "the agent's sessions are dropped, since {what}; what it is asked next begins anew"
+            );
+            tracing::warn!(job.id = %job.id, "{text}");
+            self.log(job, vec![(Level::Warn, text)]).await;
+        }
+        Ok(())
     }
 
     /// The run's folder and, before the agent's first start, the staged files.
@@ -294,10 +314,13 @@ impl Holder<'_> {
 
 /// The conversation that the agent's CLI begins, or goes on with.
 fn add_session(run: &mut RunSpec, session: Session) {
-    let Session { id, resume } = session;
+    let Session { id, resume, from } = session;
+    let resume = u8::from(resume).to_string();
     run.env.insert("SESSION_ID".to_owned(), id.to_string());
-    run.env
-        .insert("RESUME".to_owned(), u8::from(resume).to_string());
+    run.env.insert("RESUME".to_owned(), resume);
+    if let Some(from) = from {
+        run.env.insert("SESSION_FROM".to_owned(), from.to_string());
+    }
 }
 
 /// Tasks that say what this version doesn't know: a later one planned them, and can run them.

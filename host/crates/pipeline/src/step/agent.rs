@@ -2,7 +2,8 @@
 
 use super::{Turn, object};
 use crate::{
-    BudgetKind, BudgetWait, EventKind, Failure, FailureKind, Outcome, Stage, TaskStatus, WaitReason,
+    BudgetKind, BudgetWait, EventKind, Failure, FailureKind, Outcome, Session, Stage, TaskStatus,
+    WaitReason,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -10,10 +11,13 @@ use std::time::Duration;
 impl Turn<'_> {
     pub(super) fn begin_task(&mut self, index: usize) -> Option<()> {
         self.enter(Stage::Agent { task: index })?;
-        let resume = self.job.session()?.resume;
+        let Session { id, resume, from } = self.job.session()?;
         let task = self.attempt()?.tasks.get_mut(index)?;
         task.status = TaskStatus::Running;
-        let told = json!({ "task": task.name, "run": task.run, "resume": resume });
+        let told = json!({
+            "task": task.name, "run": task.run,
+            "session": id, "resume": resume, "from": from,
+        });
         self.tell(EventKind::AgentStarted, object(told));
         Some(())
     }

@@ -19,6 +19,7 @@ impl Turn<'_> {
         let now = self.now;
         let attempt = self.attempt()?;
         attempt.verdict = Some(verdict.decision);
+        attempt.fresh_session = verdict.fresh_session;
         attempt.message = Some(message.clone()).filter(|message| !message.is_empty());
         match verdict.decision {
             Decision::Accept => {
@@ -60,6 +61,7 @@ impl Turn<'_> {
             decision,
             message,
             score: None,
+            fresh_session: false,
         })
     }
 

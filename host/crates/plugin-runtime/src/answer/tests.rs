@@ -160,6 +160,10 @@ fn judged(options: &str) -> Checked<Verdict> {
 fn verdicts() {
     let good = judged(r#"{"score":10,"fresh_session":true}"#).unwrap();
     assert_eq!((good.decision, good.score), (Decision::Revise, Some(10.0)));
+    assert!(good.fresh_session);
+    for without in ["{}", r#"{"fresh_session":false}"#] {
+        assert!(!judged(without).unwrap().fresh_session, "{without}");
+    }
     assert_eq!(good.message.len(), Limits::default().message_bytes);
     assert!(
         judged(r#"{"score":10.5}"#)
@@ -186,7 +190,7 @@ fn typed_options_of_a_verdict_keep_to_the_same_rules() {
             message: String::new(),
             options: Some(Options::Typed(said::VerdictOptions {
                 score,
-                _fresh_session: Some(false),
+                fresh_session: Some(false),
                 back_to: back_to.map(str::to_owned),
             })),
         };

@@ -57,8 +57,12 @@ async fn a_plugin_for_0_10_types_its_options() {
     let verdict = served.validate(job()).await.result.unwrap().unwrap();
     assert_eq!(verdict.decision, Decision::Revise);
     assert_eq!(
-        (verdict.message.as_str(), verdict.score),
-        ("Again", Some(7.5))
+        (
+            verdict.message.as_str(),
+            verdict.score,
+            verdict.fresh_session
+        ),
+        ("Again", Some(7.5), true)
     );
 }
 

@@ -35,7 +35,7 @@ fn verdict(said: wit_validate::Verdict) -> said::Verdict {
         message: said.message,
         options: Some(Options::Typed(VerdictOptions {
             score: said.score,
-            _fresh_session: Some(said.fresh_session),
+            fresh_session: Some(said.fresh_session),
             back_to: said.back_to,
         })),
     }
