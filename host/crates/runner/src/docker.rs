@@ -14,7 +14,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder,
 };
-use engine::{Engine, failed, is_half_started, is_no_command, settled, status};
+use engine::{Engine, failed, is_half_started, is_no_command, is_taken, settled, status};
 use futures_util::StreamExt;
 use pipeline::{Boundaries, Boundary, Timestamp};
 use standing::Standing;
@@ -236,7 +236,7 @@ impl Runner for Docker {
                     self.config.boundaries.at(Boundary::RunStarted);
                     return Ok(self.standing(spec, false));
                 }
-                Err(error) if status(&error) != Some(409) => return Err(self.refused(spec, error)),
+                Err(error) if !is_taken(&error) => return Err(self.refused(spec, error)),
                 Err(_) if self.engine.inspect(&spec.name).await?.is_some() => {
                     return self.adopt(spec).await;
                 }

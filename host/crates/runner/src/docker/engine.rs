@@ -162,6 +162,12 @@ pub(super) fn is_no_command(error: &Error) -> bool {
     status(error) == Some(500) && said.contains("attempted to invoke a command that was not found")
 }
 
+/// Whether a container of that name is there, or about to be.
+pub(super) fn is_taken(error: &Error) -> bool {
+    let said = || error.to_string().contains("that name is already in use");
+    status(error) == Some(409) || status(error) == Some(500) && said()
+}
+
 /// Whether there was nothing to signal, as Podman says it.
 pub(super) fn is_not_running(error: &Error) -> bool {
     status(error) == Some(500)
