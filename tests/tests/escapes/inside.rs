@@ -36,6 +36,8 @@ async fn held_inside(scene: &Scene) {
     scene.plan.set(IDEA, steps);
     let client = scene.host.client();
     let job = scene.submit().await;
+    // By the neighbour, for both tools, by two attempts, and after them.
+    scene.asked(6).await;
     // It does its work afterwards: nothing was broken that it needs.
     client.succeeded(&job).await;
 

@@ -37,6 +37,8 @@ async fn what_an_agent_leaves_harms_neither_the_host_nor_a_later_run() {
     scene.plan.set(BUILD, later_run());
     let client = scene.host.client();
     let job = scene.submit().await;
+    // By the neighbour, in the first phase six times and for two others, and in the next one.
+    scene.asked(10).await;
     let ended = client.ended(&job).await;
     let phases = &ended["phases"];
     assert_eq!(phases[0]["status"], "accepted", "{ended:#}");

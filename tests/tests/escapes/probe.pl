@@ -142,7 +142,7 @@ sub in_memory {
   my ($pid, $text) = @_;
   my $maps = slurp("/proc/$pid/maps") // return 0;
   sysopen(my $memory, "/proc/$pid/mem", O_RDONLY) or return 0;
-  my $left = 64 << 20;
+  my $left = 16 << 20;
   for ($maps =~ /^(\S+-\S+ rw.*)$/mg) {
     my ($from, $to) = map { hex } /^([0-9a-f]+)-([0-9a-f]+)/;
     next if $to - $from > $left;

@@ -145,6 +145,12 @@ impl Scene {
         self.host.client().submit_with(&job).await
     }
 
+    /// Waits until the model was asked so many times: many attempts take their time on a machine
+    /// that has other work.
+    pub(crate) async fn asked(&self, times: usize) {
+        self.api.asked_times(times, 3 * DEADLINE).await.unwrap();
+    }
+
     /// A file of the machine, which no agent may read.
     pub(crate) fn secret(&self) -> PathBuf {
         self.host.folder().join("secret")
