@@ -4,11 +4,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::harness::{
     Agents, Client, DEADLINE, Docker, Engine, Game, Host, Part, Parts, Setup, gantry,
 };
-use tests::standin::{Asked, Gate, ReplyUsage, Script as _, Standin};
+use tests::standin::{Asked, Block, Gate, Reply, ReplyUsage, Script as _, Standin};
+use tokio::time::{sleep, timeout};
 
 const KEY: &str = "the-real-key";
 
@@ -169,12 +172,182 @@ async fn every_ending_that_an_agent_says_leaves_its_kind_and_no_cost_that_it_cla
     client.succeeded(&innocent).await;
 }
 
+/// Neither SIGTERM nor anything else ends them: each is killed, by the right clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_end_is_killed_for_silence_for_its_time_or_after_its_result() {
+    let rows = [
+        (
+            "silent",
+            "short",
+            Failed("agent-idle", "printed nothing for 8 s and was stopped"),
+        ),
+        (
+            "too-long",
+            "limited",
+            Failed("agent-timeout", "was stopped after"),
+        ),
+        ("lingers", "short", Succeeded),
+        ("lingers-badly", "short", Failed("agent-failed", "no idea")),
+    ];
+    let agents = scripted();
+    let limited = PIPELINE.replace("short", "limited") + "timeout = \"1s\"\n";
+    let setup = Setup::agents(&agents)
+        .set("WORKER_IDLE", "8s")
+        .pipeline("short", PIPELINE)
+        .pipeline("limited", &limited);
+    let host = Host::start(setup).await;
+    let client = host.client();
+    let mut ids = Vec::new();
+    for (row, pipeline, _) in &rows {
+        let job = json!({ "name": row, "pipeline": pipeline });
+        ids.push(client.submit_with(&job).await);
+    }
+    for ((row, _, left), id) in rows.iter().zip(&ids) {
+        leaves(client, id, row, left).await;
+    }
+    // What is left of a run goes once its outcome is committed.
+    let gone = async {
+        while !host.run_folders().is_empty() || host.processes().len() > 1 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(
+        timeout(DEADLINE, gone).await.is_ok(),
+        "{:?}",
+        host.run_folders()
+    );
+}
+
+/// The CLI by its entrypoint, with one turn where the job's name says so.
+const REAL: &str = r#"
+export CLAUDE_CODE_MAX_RETRIES=0
+[ "$JOB_NAME" = "ending-of-turns" ] && export MAX_TURNS=1
+ENTRYPOINT
+"#;
+
+fn real() -> Agents {
+    let entrypoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/entrypoint.sh");
+    let work = REAL.replace("ENTRYPOINT", entrypoint);
+    Agents::running(&work)
+}
+
+/// What a job has cost when it is at rest.
+enum Money {
+    /// Nothing: no answer was one.
+    Nothing,
+    /// What the provider's answers came to.
+    Answers,
+    /// The dearest that was possible, or some of it: nobody has heard what the answer came to.
+    Assumed,
+}
+use Money::{Answers, Assumed, Nothing};
+
 const USAGE: ReplyUsage = ReplyUsage {
     input: 100,
     output: 20,
     cache_read: 0,
     cache_creation: 0,
 };
+
+/// What answers of that size cost by the table, in micro-dollars.
+fn cost(asked: &[Asked]) -> u64 {
+    let messages = asked.iter().filter(|it| it.uri.path() == "/v1/messages");
+    let each = messages.map(|asked| match asked.model() {
+        model if model.starts_with("claude-haiku-4-5") => 100 + 5 * 20,
+        _ => 5 * 100 + 25 * 20,
+    });
+    each.sum()
+}
+
+/// What the model answers in a row's conversation.
+fn answer(row: &str, asked: &Asked) -> Reply {
+    let tool = Reply::tool(
+        "Bash",
+        json!({ "command": "id", "description": "who I am" }),
+    );
+    match (row, asked.turn()) {
+        ("400", _) => Reply::error(400, "invalid_request_error", None),
+        ("401", _) => Reply::error(401, "authentication_error", None),
+        ("429", _) => Reply::error(429, "rate_limit_error", None),
+        ("500", _) => Reply::error(500, "api_error", None),
+        ("cut", _) => Reply::text("half of what I wanted to say").cut_stream(),
+        ("refusal", _) => Reply::blocks([Block::Text("I can't.".into())]).refusal(),
+        ("turns", 1) => tool,
+        _ => Reply::text("That is all."),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_ending_that_claude_code_can_be_brought_to_leaves_its_kind_and_what_it_cost() {
+    let test = "every_ending_that_claude_code_can_be_brought_to_leaves_its_kind_and_what_it_cost";
+    if Parts::of(test, &[Part::Claude]).is_none() {
+        return;
+    }
+    let rows = [
+        ("done", Succeeded, Answers),
+        ("turns", Failed("agent-failed", "turns"), Answers),
+        ("400", Failed("agent-failed", "400"), Nothing),
+        (
+            "401",
+            Waits("provider", "refuses the host's key or account (401)"),
+            Nothing,
+        ),
+        ("429", Waits("provider", "429"), Nothing),
+        ("500", Waits("provider", "500"), Nothing),
+        (
+            "cut",
+            Waits("provider", "the provider's answer broke off"),
+            Assumed,
+        ),
+        (
+            "refusal",
+            Failed("agent-failed", "can't help with this"),
+            Answers,
+        ),
+    ];
+    let game = Game::of("ending-of-done").script();
+    let api = Standin::start(move |asked: &Asked| {
+        if !asked.tools().contains(&"Write") {
+            return Reply::text("A title.");
+        }
+        // Also where the CLI has said something since.
+        let said = asked.body["messages"].to_string();
+        let row = said.split("ending-of-").nth(1).unwrap_or_default();
+        let row = row
+            .split(|c: char| !c.is_alphanumeric())
+            .next()
+            .unwrap_or_default();
+        let reply = match row {
+            "done" => game.reply(asked),
+            row => answer(row, asked),
+        };
+        reply.usage(USAGE)
+    });
+    let (api, agents) = (api.await.unwrap(), real());
+    let setup = Setup::claude(api.url(), KEY)
+        .set("WORKER_COMMAND", agents.command())
+        .set("MAX_CONCURRENT", "3")
+        .set("PROVIDER_BREAKER", "50/30s")
+        .pipeline("short", PIPELINE);
+    let host = Host::start(setup).await;
+    let client = host.client();
+    for (row, left, money) in &rows {
+        let before = api.asked().len();
+        let id = submit(client, &format!("ending-of-{row}")).await;
+        let job = leaves(client, &id, row, left).await;
+        let spent = pipeline::micro_usd(job["cost_usd"].as_str().unwrap()).unwrap();
+        match money {
+            Nothing => assert_eq!(spent, 0, "{row}: {job:#}"),
+            Answers => assert_eq!(spent, cost(&api.asked()[before..]), "{row}: {job:#}"),
+            Assumed => {
+                let assumed = job["budget"]["assumed_usd"].as_str().unwrap();
+                let assumed = pipeline::micro_usd(assumed).unwrap();
+                assert!(0 < assumed && assumed <= spent, "{row}: {job:#}");
+            }
+        }
+        assert_eq!(job["budget"]["set_aside_usd"], "0.00", "{row}: {job:#}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_missing_is_waited_for_and_named() {

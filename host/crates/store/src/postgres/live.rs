@@ -99,10 +99,15 @@ pub(super) async fn send(pool: PgPool, names: Names, live: Live, mut calls: mpsc
         if hints.is_empty() {
             continue;
         }
+        // None is opened for it: who is busy says less.
+        let Some(mut conn) = pool.try_acquire() else {
+            tokio::time::sleep(THROTTLE).await;
+            continue;
+        };
         let sent = sqlx::query("SELECT pg_notify($1, hint) FROM unnest($2) AS hint")
             .bind(&names.channel)
             .bind(hints)
-            .execute(&pool);
+            .execute(&mut *conn);
         match timeout(SENT_WITHIN, sent).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "what is said isn't heard elsewhere"),
