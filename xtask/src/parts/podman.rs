@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -135,14 +135,17 @@ fn give(docker: &Docker, host: &str, image: &str) -> Result<()> {
     if id(&mut podman()).is_some_and(|here| here == there) {
         return Ok(());
     }
+    // By a file: whoever loads need not read a pipe to its end, and `docker save` fails of that.
+    let folder = tempfile::tempdir_in(clone::kept()?)?;
+    let file = folder.path().join("image.tar");
     let mut save = docker.command();
-    let mut save = save.args(["save", image]).stdout(Stdio::piped()).spawn()?;
-    let saved = save.stdout.take().context("what is saved")?;
-    let loaded = quiet(podman().args(["load", "--quiet"]).stdin(saved), LOAD_LIMIT);
-    if !save.wait()?.success() {
-        bail!("`docker save` failed");
-    }
-    loaded
+    quiet(
+        save.args(["save", "--output"]).arg(&file).arg(image),
+        LOAD_LIMIT,
+    )?;
+    let mut load = podman();
+    let load = load.args(["load", "--quiet", "--input"]).arg(&file);
+    quiet(load, LOAD_LIMIT)
 }
 
 impl Drop for Store {
