@@ -104,6 +104,8 @@ fn command(program: &Path, store: &Path, host: &str) -> Command {
         }
         None => Command::new(program),
     };
+    // Its monitors leave a file where they were started, once a container runs out of memory.
+    command.current_dir(store);
     // Each is kept with the store, which remembers where they were.
     for (option, name) in [
         ("--root", "root"),
