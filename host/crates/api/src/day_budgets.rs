@@ -36,17 +36,13 @@ pub(crate) async fn put(State(shared): State<Arc<Shared>>, request: Request) -> 
     today(&shared).await
 }
 
-/// What the jobs of a group may spend each day.
-pub(crate) async fn set_group(
+/// What the jobs of a group, or all together, may spend each day. Who waits for the next day's money
+/// goes on where there is more than there was.
+pub(crate) async fn set(
     shared: &Shared,
-    group: &str,
+    group: Option<&str>,
     micro_usd: Option<u64>,
 ) -> Result<(), Problem> {
-    set(shared, Some(group), micro_usd).await
-}
-
-/// Who waits for the next day's money goes on where there is more than there was.
-async fn set(shared: &Shared, group: Option<&str>, micro_usd: Option<u64>) -> Result<(), Problem> {
     let before = shared.money.day_money().await?;
     shared.money.set_day_budget(group, micro_usd).await?;
     let after = shared.money.day_money().await?;

@@ -101,7 +101,7 @@ pub(crate) async fn put_group(
         per: Duration::from_secs(u64::from(rate.seconds)),
     });
     let budget = budgets::amount("budget_usd", limits.budget_usd.as_deref())?;
-    day_budgets::set_group(&shared, &name, budget).await?;
+    day_budgets::set(&shared, Some(&name), budget).await?;
     let change = GateChange {
         capacity: Some(limits.concurrency),
         rate: Some(rate),

@@ -59,7 +59,7 @@ async fn reap(driver: &Driver) {
     for orphan in orphans.folders {
         let name = orphan.folder.name();
         tracing::info!(folder = name, "run folder that no job wants removed");
-        let removed = tokio::task::spawn_blocking(move || orphan.folder.remove()).await;
+        let removed = tokio::task::spawn_blocking(move || orphan.remove()).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(folder = name, %error, "a run's folder couldn't be removed");
         }

@@ -23,6 +23,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use workspace::Owner;
 
+const KEY: &str = "key.json";
 /// On the way in.
 const NEW: &str = ".new-";
 /// On the way out.
@@ -130,23 +131,32 @@ impl RunFolder {
 
     /// Puts the folder at its name with the key in it, unless it is there.
     fn place(&self, key: &RunKey) -> io::Result<()> {
-        match self.key() {
-            Some(_) => return Ok(()),
-            // Damaged, as after a power cut: what ran in it went with the machine.
-            None => self.remove()?,
+        if self.key().is_some() {
+            return Ok(());
         }
+        // A host that stood still just here may find another's in its place: that one has its key.
+        self.remove_keyless()?;
         let new = self.beside(NEW);
         let placed = private(&new)
             .and_then(|()| {
                 let key = serde_json::to_vec(key)?;
-                write_once(&new.join("key.json"), &key, 0o600)
+                write_once(&new.join(KEY), &key, 0o600)
             })
-            .and_then(|()| fs::rename(&new, &self.dir));
-        if placed.is_err() {
-            // What stays, as on a full disk, the reaper will find.
-            let _ = removed(&new);
-        }
+            .and_then(|()| match fs::rename(&new, &self.dir) {
+                // It was put there meanwhile, or its key is damaged: it is the same key.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+                    fs::rename(new.join(KEY), self.dir.join(KEY))
+                }
+                renamed => renamed,
+            });
+        // What stays, as on a full disk, the reaper will find.
+        let _ = removed(&new);
         placed
+    }
+
+    /// Removes what an older host left without its key, and nothing that has one.
+    fn remove_keyless(&self) -> io::Result<()> {
+        workspace::remove_unless_holds(&self.dir, KEY).map_err(io::Error::other)
     }
 
     fn beside(&self, prefix: &str) -> PathBuf {
@@ -156,7 +166,7 @@ impl RunFolder {
 
     /// Whose it is; none where that can't be read.
     fn key(&self) -> Option<RunKey> {
-        serde_json::from_slice(&fs::read(self.dir.join("key.json")).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.dir.join(KEY)).ok()?).ok()
     }
 
     /// Its name in `RUN_DIR`.
@@ -194,6 +204,16 @@ pub(crate) struct Listed {
     pub(crate) key: Option<RunKey>,
     pub(crate) folder: RunFolder,
     pub(crate) age: Duration,
+}
+
+impl Listed {
+    /// Removes it. One without a key may have got one since it was looked at, and stays then.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match (&self.key, ours(&self.folder.name())) {
+            (None, Some(false)) => self.folder.remove_keyless(),
+            _ => self.folder.remove(),
+        }
+    }
 }
 
 /// Whether a folder of this name is on its way in or out; none where it isn't a run's.
@@ -275,6 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_stood_still_removes_nothing_that_has_its_key_by_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::of(dir.path(), &key());
+        fs::create_dir_all(folder.out()).unwrap();
+        let listed = RunFolder::all(dir.path()).unwrap().remove(0);
+        assert_eq!(listed.key, None);
+        folder.prepare(&key(), "first", None).unwrap();
+        listed.remove().unwrap();
+        folder.remove_keyless().unwrap();
+        assert_eq!(RunFolder::all(dir.path()).unwrap()[0].key, Some(key()));
+        assert!(folder.run().join("prompt.md").is_file());
+    }
+
+    #[test]
     fn what_a_host_left_on_its_way_in_or_out_is_found_and_what_isn_t_a_run_s_is_not() {
         let dir = tempfile::tempdir().unwrap();
         for name in [".new-1", ".gone-1", "shims", "0123456789abcdeg", "notes"] {
@@ -286,7 +320,7 @@ mod tests {
         assert_eq!(names, [".gone-1", ".new-1"]);
         for it in all {
             assert_eq!(it.key, None);
-            it.folder.remove().unwrap();
+            it.remove().unwrap();
         }
         assert!(RunFolder::all(dir.path()).unwrap().is_empty());
         assert!(dir.path().join("notes").is_dir());

@@ -24,7 +24,7 @@ pub use diff::DiffLimits;
 pub use error::WorkspaceError;
 pub use folder::{Folder, Page};
 pub use path::RelativePath;
-pub use remove::remove_all;
+pub use remove::{remove_all, remove_unless_holds};
 pub use root::{Owner, Root, Workspace};
 pub use size::Meter;
 pub use snapshot::Snapshot;

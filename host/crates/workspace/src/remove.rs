@@ -6,6 +6,7 @@ use crate::{Folder, WorkspaceError};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::ffi::{CString, OsStr};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,6 +23,33 @@ pub fn remove_all(path: &Path) -> Result<(), WorkspaceError> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     std::fs::remove_dir(path).map_err(WorkspaceError::io(&name))
+}
+
+/// The same, unless the folder holds something of this name. That is asked of the very folder that is
+/// emptied: another one that takes its place meanwhile stays.
+///
+/// # Errors
+/// Where the operating system refuses.
+pub fn remove_unless_holds(path: &Path, name: &str) -> Result<(), WorkspaceError> {
+    let folder = match Folder::open(path) {
+        Err(WorkspaceError::NotFound(_)) => return Ok(()),
+        opened => opened?,
+    };
+    if rustix::fs::statat(&folder.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        return Ok(());
+    }
+    remove_below(&folder.fd)?;
+    match std::fs::remove_dir(path) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(WorkspaceError::io(name)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A folder that is being emptied. It isn't kept open: how deep they are, an agent decides, and
