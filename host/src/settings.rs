@@ -2,6 +2,7 @@
 //! once, here; nothing below the host looks at the environment.
 
 mod layers;
+mod texts;
 mod values;
 
 pub(crate) use layers::{Layers, NAMES};
