@@ -94,6 +94,8 @@ mod breaker;
 mod claim;
 #[path = "sql/commit.rs"]
 mod commit;
+#[path = "sql/gates.rs"]
+mod gates;
 #[path = "sql/lines.rs"]
 mod lines;
 #[path = "sql/money.rs"]

@@ -2,7 +2,7 @@
 //! and events. None of it touches a job.
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
-use super::{Conn, Store, events, lines};
+use super::{Conn, Store, events, gates};
 use crate::error::Fault;
 use crate::rules::{self, NOBODY, clean};
 use crate::write::{Told, of_no_job};
@@ -77,7 +77,7 @@ pub(super) async fn put_pipelines(store: &Store, pipelines: &[PipelineEntry]) ->
         .await?;
     }
     tx.commit().await?;
-    lines::follow(store, &put).await
+    gates::follow(store, &put).await
 }
 
 /// Takes away what this version can read, which it is about to write anew; the names of the

@@ -4,7 +4,7 @@
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::lines::{self, Door};
-use super::{Conn, Store, act, claim, events, rows, writes};
+use super::{Conn, Store, act, claim, events, gates, rows, writes};
 use crate::error::Fault;
 use crate::rules::{self, clean};
 use crate::taker::Room;
@@ -271,7 +271,7 @@ async fn add(
 ) -> Result<(Vec<Job>, BTreeSet<Door>), Fault> {
     let groups: BTreeSet<&str> = new.iter().filter_map(|row| row.group.as_deref()).collect();
     for group in groups {
-        lines::adopt(conn, group).await?;
+        gates::adopt(conn, group).await?;
     }
     let placed = writes::insert(store, conn, new).await?;
     let mut doors = BTreeSet::new();

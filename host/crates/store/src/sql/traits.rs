@@ -3,8 +3,8 @@
 // Compiled once for each database: `super` is `postgres` or `sqlite`.
 
 use super::{
-    Face, Store, access, act, append, breaker, claim, commit, events, holds, lines, plugins, read,
-    report, submit,
+    Face, Store, access, act, append, breaker, claim, commit, events, gates, holds, lines, plugins,
+    read, report, submit,
 };
 use crate::error::Fault;
 use crate::lane::Lane;
@@ -280,12 +280,12 @@ impl ApiStore for Face {
         change: &GateChange,
     ) -> Result<(), StoreError> {
         self.store
-            .within(lines::set(&self.store, kind, name, change))
+            .within(gates::set(&self.store, kind, name, change))
             .await
     }
 
     async fn gates(&self) -> Result<Vec<Gate>, StoreError> {
-        self.store.within(lines::list(&self.store)).await
+        self.store.within(gates::list(&self.store)).await
     }
 
     async fn delete(&self, id: JobId) -> Result<Deleted, StoreError> {
