@@ -5,7 +5,7 @@ use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::query::{Params, job_id, wrong};
 use crate::view::JobView;
-use crate::{Shared, body, pipelines};
+use crate::{Shared, body};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -66,10 +66,8 @@ pub(crate) async fn submit(
     let key = idempotency_key(request.headers())?;
     let (mut submission, bytes) = body::json::<Submission>(&shared, request).await?;
     submission.group = caller.group(submission.group)?;
-    let spec = pipelines::wanted(
-        shared.store.pipelines().await?,
-        submission.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE),
-    )?;
+    let pipeline = submission.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE);
+    let spec = shared.pipelines.wanted(pipeline).await?;
     let unique = submission.unique;
     if unique.is_some() && submission.group.is_none() {
         let detail = "`unique` is within a group: give the job's `group`, too";

@@ -53,6 +53,7 @@ use access::Access;
 use axum::Router;
 use gallery::Gallery;
 use observe::Requests;
+use pipelines::Pipelines;
 use problem::{Code, Problem};
 use routes::Needs;
 use std::sync::Arc;
@@ -93,6 +94,7 @@ struct Shared {
     files: Arc<dyn JobFiles>,
     sites: Arc<dyn SiteFiles>,
     gallery: Gallery,
+    pipelines: Pipelines,
     requests: Requests,
     streams: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -113,6 +115,7 @@ impl Api {
             access: Access::new(&config, access),
             needs: Needs::new(&routes::table().routes),
             config,
+            pipelines: Pipelines::new(Arc::clone(&store)),
             store,
             money,
             plugins,

@@ -1,5 +1,9 @@
 //! The pipelines that drivers have published, the broken ones with what is wrong. It reads no file.
 
+mod known;
+
+pub(crate) use known::Pipelines;
+
 use crate::Shared;
 use crate::problem::{Code, Problem};
 use axum::Json;
@@ -29,13 +33,13 @@ fn shown(entry: &PipelineEntry) -> Value {
 }
 
 /// The pipeline of this name, for a new job.
-pub(crate) fn wanted(entries: Vec<PipelineEntry>, name: &str) -> Result<PipelineSpec, Problem> {
+fn wanted(entries: &[PipelineEntry], name: &str) -> Result<PipelineSpec, Problem> {
     let unknown = |detail| Err(Problem::new(Code::UnknownPipeline, detail));
     let mut known = Vec::new();
     for entry in entries {
         match entry {
-            PipelineEntry::Ready(spec) if spec.name == name => return Ok(spec),
-            PipelineEntry::Ready(spec) => known.push(spec.name),
+            PipelineEntry::Ready(spec) if spec.name == name => return Ok(spec.clone()),
+            PipelineEntry::Ready(spec) => known.push(spec.name.as_str()),
             PipelineEntry::Broken {
                 name: broken,
                 error,

@@ -20,6 +20,8 @@ pub enum Wake {
     Sites,
     /// Which plugins may answer has changed.
     Plugins,
+    /// Which pipelines there are has changed, or what one is.
+    Pipelines,
     /// Wake-ups of other hosts don't arrive until further notice: poll.
     Deaf,
 }
@@ -34,6 +36,7 @@ impl Wake {
             Self::Events(None) => "e".to_owned(),
             Self::Sites => "s".to_owned(),
             Self::Plugins => "p".to_owned(),
+            Self::Pipelines => "i".to_owned(),
             Self::Deaf => "d".to_owned(),
         }
     }
@@ -45,6 +48,7 @@ impl Wake {
             ("r", "") => Some(Self::Ready),
             ("s", "") => Some(Self::Sites),
             ("p", "") => Some(Self::Plugins),
+            ("i", "") => Some(Self::Pipelines),
             ("d", "") => Some(Self::Deaf),
             ("e", "") => Some(Self::Events(None)),
             ("e", job) => JobId::from_str(job).ok().map(|job| Self::Events(Some(job))),
@@ -88,7 +92,13 @@ impl Bell {
     /// They arrive again, and everybody is woken, since nobody knows what was missed.
     pub(crate) fn hear_again(&self) {
         if self.deaf.swap(false, Ordering::Relaxed) {
-            for wake in [Wake::Ready, Wake::Events(None), Wake::Sites, Wake::Plugins] {
+            for wake in [
+                Wake::Ready,
+                Wake::Events(None),
+                Wake::Sites,
+                Wake::Plugins,
+                Wake::Pipelines,
+            ] {
                 self.ring(wake);
             }
         }
@@ -112,6 +122,8 @@ mod tests {
             Wake::Events(Some(job)),
             Wake::Events(None),
             Wake::Sites,
+            Wake::Plugins,
+            Wake::Pipelines,
             Wake::Deaf,
         ] {
             assert_eq!(Wake::from_payload(&wake.payload()), Some(wake));

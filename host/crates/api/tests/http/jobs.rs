@@ -2,9 +2,10 @@
 
 use crate::setup::{Host, full, now};
 use axum::http::Method;
-use pipeline::{Failure, FailureKind, Input};
+use pipeline::{Failure, FailureKind, Input, PipelineSpec};
 use serde_json::{Value, json};
 use std::time::Duration;
+use store::{DriverStore as _, PipelineEntry};
 
 fn refused(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
@@ -56,6 +57,34 @@ async fn a_submitted_job_is_there_in_the_contracts_form() {
     assert!(read.as_object_mut().unwrap().remove("budget").is_some());
     read["phases"][0].as_object_mut().unwrap().remove("budget");
     assert_eq!(read, job);
+}
+
+#[tokio::test]
+async fn a_new_job_has_its_pipeline_as_it_is_by_then() {
+    let host = Host::start().await;
+    let phases = async |pipeline: &str| {
+        let body = json!({ "name": "fog", "pipeline": pipeline });
+        let answer = host.post("/api/jobs", &body).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        answer.json()["phases"].as_array().unwrap().len()
+    };
+    assert_eq!((phases("game").await, phases("game").await), (1, 1));
+    let phase = |id: &str| format!("[[phase]]\nid = \"{id}\"\nplugin = \"idea\"\n");
+    let spec = |name: &str| {
+        let text = format!("name = \"{name}\"\n{}{}", phase("idea"), phase("build"));
+        PipelineEntry::Ready(PipelineSpec::parse(&text).unwrap())
+    };
+    host.store.put_pipelines(&[spec("game")]).await.unwrap();
+    assert_eq!(phases("game").await, 2);
+    host.store
+        .put_pipelines(&[spec("game"), spec("new")])
+        .await
+        .unwrap();
+    assert_eq!(phases("new").await, 2);
+    host.store.put_pipelines(&[spec("new")]).await.unwrap();
+    let gone = json!({ "name": "fog", "pipeline": "game" });
+    let answer = host.post("/api/jobs", &gone).await;
+    assert_eq!(answer.problem(), refused(422, "unknown-pipeline"));
 }
 
 #[tokio::test]

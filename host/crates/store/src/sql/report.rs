@@ -77,6 +77,7 @@ pub(super) async fn put_pipelines(store: &Store, pipelines: &[PipelineEntry]) ->
         .await?;
     }
     tx.commit().await?;
+    store.ring(vec![Wake::Pipelines]);
     gates::follow(store, &put).await
 }
 

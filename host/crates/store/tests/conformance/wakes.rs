@@ -34,6 +34,9 @@ pub(crate) async fn others_are_woken(bed: Bed) {
     heard(&mut wakes, Wake::Events(Some(job.id))).await;
     here.tell(&[event(EventKind::PluginLoaded)]).await.unwrap();
     heard(&mut wakes, Wake::Events(None)).await;
+    here.put_pipelines(&[]).await.unwrap();
+    heard(&mut wakes, Wake::Pipelines).await;
+    heard(&mut own, Wake::Pipelines).await;
 
     let (job, hold) = deploying(&here, "site").await;
     here.reserve_slug(&hold, "fog", 0).await.unwrap();
