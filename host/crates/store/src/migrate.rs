@@ -32,6 +32,7 @@ versions! {
     7 "0007" "numbers",
     8 "0008" "vacuum",
     9 "0009" "money",
+    10 "0010" "vacuum_now",
 }
 
 pub(crate) fn postgres() -> Migrator {

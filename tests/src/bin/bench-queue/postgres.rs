@@ -104,6 +104,12 @@ impl Bed {
         }
     }
 
+    /// Wakes hosts that rest, as the one would that had taken the jobs in.
+    pub(crate) async fn wake(&self) {
+        let sql = "SELECT pg_notify('gantry_' || id, 'bench r') FROM installation";
+        run(&self.pool, sql).await;
+    }
+
     /// When the first job was started, and when each ended well, in ms.
     pub(crate) async fn times(&self) -> (i64, Vec<i64>) {
         let sql = "SELECT min(at) FROM events WHERE kind = 'job.started'";

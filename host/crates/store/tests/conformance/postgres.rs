@@ -223,7 +223,7 @@ pub(crate) async fn a_migration_under_load_holds_nobody_up(bed: Bed) {
         host.await.unwrap();
     }
     let versions = bed
-        .texts("SELECT CAST(version AS text) FROM _sqlx_migrations WHERE success ORDER BY version")
+        .texts("SELECT CAST(version AS text) FROM _sqlx_migrations it WHERE success ORDER BY it.version")
         .await;
     let all: Vec<String> = (1..=versions.len()).map(|it| it.to_string()).collect();
     assert_eq!(versions, all, "each once");
