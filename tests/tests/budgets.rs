@@ -7,11 +7,14 @@
 #[path = "budgets/hosts.rs"]
 mod hosts;
 
+use std::time::Duration;
+
 use pipeline::usd;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::harness::{DEADLINE, Game, Host, Part, Parts, Setup};
+use tests::harness::{Agents, DEADLINE, Game, Host, Part, Parts, Setup};
 use tests::standin::{Asked, Gate, ReplyUsage, Script as _, Standin};
+use tokio::time::{sleep, timeout};
 
 const NAME: &str = "a game about a ferry";
 const KEY: &str = "the-real-key";
@@ -115,6 +118,49 @@ async fn a_phase_that_meets_its_budget(setup: impl Fn(&str) -> Setup) {
         .rfind(|it| it.tools().contains(&"Write"))
         .unwrap();
     assert!(!last.tool_uses().is_empty(), "{:#}", last.body);
+}
+
+/// Claude Code by its entrypoint, whose end is held up until it is let go.
+const HELD_AT_ITS_END: &str = r#"
+here=$(dirname "$0")
+ENTRYPOINT
+status=$?
+touch "$here/met"
+until [ -e "$here/go" ]; do sleep 0.05; done
+(exit $status)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_comes_while_the_agent_ends_is_not_waited_for() {
+    let test = "money_that_comes_while_the_agent_ends_is_not_waited_for";
+    if Parts::of(test, &[Part::Claude]).is_none() {
+        return;
+    }
+    let entrypoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/entrypoint.sh");
+    let agents = Agents::running(&HELD_AT_ITS_END.replace("ENTRYPOINT", entrypoint));
+    let api = model().await;
+    let setup = Setup::claude(api.url(), KEY)
+        .set("WORKER_COMMAND", agents.command())
+        .pipeline("short", &pipeline("budget_usd = \"0.60\"\n"));
+    let host = Host::start(setup).await;
+    let id = submit(&host).await;
+    let met = async {
+        while !agents.folder().join("met").exists() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(DEADLINE, met).await.unwrap();
+    let client = host.client();
+    let request = client.request(Method::PUT, &format!("/api/jobs/{id}/budget"));
+    let budget = json!({ "phase": "idea", "usd": "20" });
+    let answer = client.send(request.json(&budget)).await;
+    assert_eq!(answer.status, 200, "the job runs: {}", answer.text());
+    std::fs::write(agents.folder().join("go"), "").unwrap();
+    let job = client.succeeded(&id).await;
+    let attempts = job["phases"][0]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 1, "{job:#}");
+    assert_eq!(attempts[0]["tasks"][0]["run"], 2, "{job:#}");
+    assert_eq!(job["cost_usd"], usd(cost(&api.asked())), "{job:#}");
 }
 
 fn count(asked: &[Asked]) -> usize {

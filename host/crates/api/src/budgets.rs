@@ -147,6 +147,8 @@ pub(crate) async fn put_job(
         .money
         .set_job_budget(job.id, phase, micro_usd)
         .await?;
+    // Only now: whoever comes to wait from here on knows of the money.
+    let job = find(&shared, &caller, &id).await?;
     let waits = job.status == Status::Waiting
         && job
             .wait

@@ -94,6 +94,13 @@ pub struct Budget {
     pub spent_micro_usd: u64,
 }
 
+impl Budget {
+    /// What could still be spent of it, in micro-dollars.
+    pub(crate) fn could(&self) -> u64 {
+        self.limit_micro_usd.saturating_sub(self.spent_micro_usd)
+    }
+}
+
 /// Why there was no turn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccountsError {

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use crate::admit::{COUNT, Call};
+use crate::bill::Bill;
 use crate::purse::NoMoney;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::run::Door;
-use crate::usage::Bill;
 use crate::worst::Worst;
 
 /// A provider's answer to a count is a few bytes.

@@ -16,9 +16,10 @@ use tokio::time::timeout;
 
 use crate::admit::{self, Call};
 use crate::afford::afford;
+use crate::bill::Bill;
+use crate::meter::Meter;
 use crate::refusal::Refusal;
 use crate::run::Door;
-use crate::usage::{Bill, Meter};
 
 /// An answer's body: the provider's, as it comes, or our own.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;

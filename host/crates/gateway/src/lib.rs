@@ -42,9 +42,11 @@ mod admit;
 mod afford;
 mod answer;
 mod beta;
+mod bill;
 mod request;
 
 mod accounts;
+mod meter;
 mod prices;
 mod purse;
 mod usage;
@@ -61,7 +63,7 @@ pub use door::Owner;
 pub use prices::{Prices, PricesError};
 pub use provider::{Credential, Provider};
 pub use run::{Run, RunSpec};
-pub use usage::{Tokens, Usage};
+pub use usage::{Over, Tokens, Usage};
 
 /// What every run of this host shares.
 #[derive(Debug)]

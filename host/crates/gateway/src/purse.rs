@@ -157,6 +157,19 @@ impl Purse {
         }
     }
 
+    /// Whether there is more to spend by now than when this budget was used up. After the last
+    /// turn: it asks by one that tells nothing.
+    pub(crate) async fn has_more(&self, than: &Budget) -> Result<bool, AccountsError> {
+        let mut turns = self.turns.lock().await;
+        turns.number += 1;
+        let turn = Turn {
+            number: turns.number,
+            ..Turn::default()
+        };
+        let room = self.accounts.turn(&turn).await?.room;
+        Ok(room.is_none_or(|room| room.could > than.could()))
+    }
+
     /// One turn; whether there was one to do.
     async fn turn(
         &self,

@@ -130,7 +130,12 @@ impl Run {
         }
         self.telling.abort();
         self.door.purse.close().await?;
-        Ok(self.usage())
+        let mut usage = self.usage();
+        // Somebody may have given more while the agent came to its end.
+        if let Some(over) = &mut usage.over {
+            over.has_more = self.door.purse.has_more(&over.budget).await?;
+        }
+        Ok(usage)
     }
 }
 

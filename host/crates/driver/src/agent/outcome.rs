@@ -77,8 +77,9 @@ impl Holder<'_> {
         }
         let over = passed.over.filter(|_| failure.is_some());
         if let Some(over) = &over {
-            failure = Some(Failure::new(FailureKind::Budget, used_up_words(over)));
+            failure = Some(without_money(over));
         }
+        let over = over.filter(|over| !over.has_more);
         let from = From::of(&key, secrets);
         if failure.is_some() {
             self.log_words(&from, &key, "stderr", &printed).await?;
@@ -101,7 +102,7 @@ impl Holder<'_> {
             duration_ms: duration_ms(ended),
             usage,
             retry_after_ms,
-            over: over.map(|over| over.kind),
+            over: over.map(|over| over.budget.kind),
         };
         self.tell_breaker(key.job, &outcome, answered).await;
         let input = Box::new(Input::AgentEnded(outcome));
@@ -244,19 +245,24 @@ fn said(output: &Output) -> Usage {
     }
 }
 
-/// What a person is told of a job that waits for money.
-fn used_up_words(over: &gateway::Budget) -> String {
+/// A run that met a budget: its job waits for money, or goes on where there is more by now.
+fn without_money(over: &gateway::Over) -> Failure {
     let gateway::Budget {
         of,
         limit_micro_usd,
         spent_micro_usd,
         ..
-    } = over;
-    format!(
-        "the budget of {of} is used up: {} of {} dollars are spent, and the next request could cost more than what is left; give it more to go on",
-        usd(*spent_micro_usd),
-        usd(*limit_micro_usd)
-    )
+    } = &over.budget;
+    let (spent, limit) = (usd(*spent_micro_usd), usd(*limit_micro_usd));
+    let (kind, so) = match over.has_more {
+        true => (FailureKind::Interrupted, "it has more since"),
+        false => (
+            FailureKind::Budget,
+            "and the next request could cost more than what is left; give it more to go on",
+        ),
+    };
+    let said = format!("the budget of {of} is used up: {spent} of {limit} dollars are spent, {so}");
+    Failure::new(kind, said)
 }
 
 /// What the entrypoint gave as the reason of a failure; the agent could have written it.

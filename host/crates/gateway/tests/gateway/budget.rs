@@ -136,6 +136,22 @@ async fn what_doesnt_fit_is_refused_in_words_and_not_sent() {
 }
 
 #[tokio::test]
+async fn money_that_came_while_the_agent_ended_is_seen_at_the_end_of_its_run() {
+    for (later, has_more) in [(10_749, false), (10_750, true)] {
+        let provider = provider(|_| whole(ANSWER)).await;
+        let book = with_limit(10_749);
+        let mut paying = Paying::to(&provider, &book).await;
+        let (status, _) = paying.ask(&wanting(64_000)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        book.lock().unwrap().limit = Some(later);
+        book.lock().unwrap().lost_before = 1;
+        assert!(paying.run.close().await.is_err(), "it is asked again");
+        let usage = paying.run.close().await.unwrap();
+        assert_eq!(usage.over.unwrap().has_more, has_more, "{later}");
+    }
+}
+
+#[tokio::test]
 async fn near_the_limit_the_prompt_is_counted_and_the_answer_cut() {
     let provider = provider(|_| whole(ANSWER)).await;
     let paying = Paying::to(&provider, &with_limit(510 + 50_000)).await;
