@@ -218,10 +218,30 @@ async fn who_does_not_end_is_killed_for_silence_for_its_time_or_after_its_result
     );
 }
 
-/// The CLI by its entrypoint, with one turn where the job's name says so.
+/// The CLI by its entrypoint. Where the job's name says so it has one turn, no token, a session
+/// that isn't there, a tool that it may not use, or a script beside it that ends it by a signal.
 const REAL: &str = r#"
 export CLAUDE_CODE_MAX_RETRIES=0
-[ "$JOB_NAME" = "ending-of-turns" ] && export MAX_TURNS=1
+row=${JOB_NAME#ending-of-}
+[ "$row" = turns ] && export MAX_TURNS=1
+case $row in
+login) change='unset ANTHROPIC_AUTH_TOKEN' ;;
+session) change='for it; do shift
+  case $it in --session-id=*) it=--resume=5b2b1f6e-0d6c-4a53-9c5e-3d8f0a9b7c11 ;; esac
+  set -- "$@" "$it"
+done' ;;
+denied) change='set -- "--disallowedTools=Bash(id)" "$@"' ;;
+int | term | kill) change="echo \"kill -$row \$\$; sleep 5\" >end-me
+set -- \"--allowedTools=Bash(sh end-me)\" \"\$@\"" ;;
+*) change= ;;
+esac
+if [ -n "$change" ]; then
+  cli=$(command -v claude) beside=$(dirname "$0")/$row
+  mkdir -p "$beside"
+  printf '#!/bin/sh\n%s\nexec "%s" "$@"\n' "$change" "$cli" >"$beside/claude"
+  chmod +x "$beside/claude"
+  export PATH="$beside:$PATH"
+fi
 ENTRYPOINT
 "#;
 
@@ -261,10 +281,10 @@ fn cost(asked: &[Asked]) -> u64 {
 
 /// What the model answers in a row's conversation.
 fn answer(row: &str, asked: &Asked) -> Reply {
-    let tool = Reply::tool(
-        "Bash",
-        json!({ "command": "id", "description": "who I am" }),
-    );
+    let run = |command: &str| {
+        let input = json!({ "command": command, "description": "what I am asked to" });
+        Reply::tool("Bash", input)
+    };
     match (row, asked.turn()) {
         ("400", _) => Reply::error(400, "invalid_request_error", None),
         ("401", _) => Reply::error(401, "authentication_error", None),
@@ -272,7 +292,8 @@ fn answer(row: &str, asked: &Asked) -> Reply {
         ("500", _) => Reply::error(500, "api_error", None),
         ("cut", _) => Reply::text("half of what I wanted to say").cut_stream(),
         ("refusal", _) => Reply::blocks([Block::Text("I can't.".into())]).refusal(),
-        ("turns", 1) => tool,
+        ("turns" | "denied", 1) => run("id"),
+        ("int" | "term" | "kill", 1) => run("sh end-me"),
         _ => Reply::text("That is all."),
     }
 }
@@ -284,7 +305,6 @@ async fn every_ending_that_claude_code_can_be_brought_to_leaves_its_kind_and_wha
         return;
     }
     let rows = [
-        ("done", Succeeded, Answers),
         ("turns", Failed("agent-failed", "turns"), Answers),
         ("400", Failed("agent-failed", "400"), Nothing),
         (
@@ -304,6 +324,20 @@ async fn every_ending_that_claude_code_can_be_brought_to_leaves_its_kind_and_wha
             Failed("agent-failed", "can't help with this"),
             Answers,
         ),
+        ("login", Failed("agent-failed", "Not logged in"), Nothing),
+        (
+            "session",
+            Failed("agent-failed", "No conversation found with session ID"),
+            Nothing,
+        ),
+        ("denied", NotAccepted("Bash was denied"), Answers),
+        (
+            "int",
+            Failed("agent-failed", "error_during_execution"),
+            Answers,
+        ),
+        ("term", Failed("agent-failed", "status 143"), Answers),
+        ("kill", Failed("agent-failed", "killed"), Answers),
     ];
     let game = Game::of("ending-of-done").script();
     let api = Standin::start(move |asked: &Asked| {
