@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use tests::bank::{MODEL, TOKEN};
 use tests::bench::{Row, Times, say};
 
 use crate::client::Client;
-use crate::paid::{Bank, MODEL, TOKEN};
+use crate::paid::Paid;
 use crate::provider::{Plan, start};
 
 const REQUESTS: usize = 1_000;
@@ -24,8 +25,8 @@ pub(crate) async fn rows() -> Vec<Row> {
         gap: Duration::ZERO,
     };
     let provider = start(plan).await;
-    let bank = Bank::open(&provider).await;
-    let run = bank.run(0, BUDGET).await;
+    let paid = Paid::by(&provider).await;
+    let run = paid.run(0, BUDGET).await;
     let body = json!({ "model": MODEL, "max_tokens": 32_000, "stream": true,
         "messages": [{ "role": "user", "content": "x".repeat(PROMPT_BYTES) }] });
     let body = Bytes::from(body.to_string());

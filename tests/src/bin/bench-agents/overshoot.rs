@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future, stream};
 use serde_json::json;
-use store::MoneyStore as _;
+use tests::bank::{MODEL, TOKEN};
 use tests::bench::{Row, say};
 
 use crate::client::Client;
-use crate::paid::{Bank, MODEL, TOKEN};
+use crate::paid::Paid;
 use crate::provider::{Plan, start};
 
 const RUNS: usize = 10_000;
@@ -36,8 +36,8 @@ struct Ended {
 
 pub(crate) async fn rows() -> Vec<Row> {
     let provider = start(Plan::Whole).await;
-    let bank = Bank::open(&provider).await;
-    let runs = (0..RUNS).map(|number| one(&bank, number));
+    let paid = Paid::by(&provider).await;
+    let runs = (0..RUNS).map(|number| one(&paid, number));
     let ended: Vec<Ended> = stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
     let over = ended
         .iter()
@@ -78,12 +78,12 @@ pub(crate) async fn rows() -> Vec<Row> {
     ]
 }
 
-async fn one(bank: &Bank, number: usize) -> Ended {
+async fn one(paid: &Paid, number: usize) -> Ended {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ (number as u64 + 1) << 20);
     chance.next(2);
     // From a dollar to six.
     let budget = 1_000_000 + chance.next(5_000_000);
-    let mut run = bank.run(number, budget).await;
+    let mut run = paid.run(number, budget).await;
     let lanes = 1 + chance.next(3);
     let mut clients = Vec::new();
     for _ in 0..lanes {
@@ -100,10 +100,9 @@ async fn one(bank: &Bank, number: usize) -> Ended {
         }
     }
     run.close().await.unwrap();
-    let money = bank.store.spent_by(&format!("run {number}")).await.unwrap();
     Ended {
         budget,
-        spent: money.usage.cost_micro_usd,
+        spent: paid.spent(number).await,
         refused,
     }
 }

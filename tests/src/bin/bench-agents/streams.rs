@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::json;
+use tests::bank::MODEL;
 use tests::bench::{Row, say};
 use tests::harness::{Host, Process, Setup};
 use tokio::time::sleep;
 
 use crate::client::Client;
-use crate::paid::MODEL;
 use crate::provider::{Plan, start_counted};
 
 /// Makes this program the agent.
