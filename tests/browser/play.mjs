@@ -1,31 +1,15 @@
 // Plays a game of the built-in pipeline in a real browser and prints what a player saw, as one
 // JSON object. It judges nothing: the test that started it does.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { open } from "./open.mjs";
 
-const { PLAYWRIGHT, CHROMIUM, PROFILE } = process.env;
-const { chromium } = createRequire(join(PLAYWRIGHT, "from-here.cjs"))("playwright-core");
 const url = process.argv[2];
-const LIMIT_MS = 30_000;
 const PRESSES = 3;
 
-const browser = await chromium.launchPersistentContext(PROFILE, {
-  executablePath: CHROMIUM,
-  headless: true,
-  args: [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
-try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(LIMIT_MS);
-  const errors = [];
+await open(30_000, async (page, errors) => {
   page.on("console", (message) => {
     if (message.type() === "error") errors.push(`console: ${message.text()}`);
   });
-  page.on("pageerror", (error) => errors.push(`exception: ${error.message}`));
   page.on("requestfailed", (request) => errors.push(`request: ${request.url()}`));
   page.on("request", (request) => {
     // A game is one page: anything but the page itself and what it holds is a request too many.
@@ -50,7 +34,5 @@ try {
     after: await score(),
   };
   await page.reload({ waitUntil: "load" });
-  console.log(JSON.stringify({ ...seen, reloaded: await score(), errors }));
-} finally {
-  await browser.close();
-}
+  return { ...seen, reloaded: await score() };
+});

@@ -3,28 +3,12 @@
 // and judges nothing.
 
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { open } from "./open.mjs";
 
-const { PLAYWRIGHT, CHROMIUM, PROFILE, ENOUGH, SEEN } = process.env;
-const { chromium } = createRequire(join(PLAYWRIGHT, "from-here.cjs"))("playwright-core");
-const url = process.argv[2];
-const LIMIT_MS = 60_000;
+const { ENOUGH, SEEN } = process.env;
 
-const browser = await chromium.launchPersistentContext(PROFILE, {
-  executablePath: CHROMIUM,
-  headless: true,
-  args: [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
-try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(LIMIT_MS);
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(`exception: ${error.message}`));
-  await page.goto(url, { waitUntil: "load" });
+await open(60_000, async (page) => {
+  await page.goto(process.argv[2], { waitUntil: "load" });
   const text = () => page.locator(".typing .typed").innerText();
   const longerThan = (length) => page.waitForFunction(
     (least) => (document.querySelector(".typing:not([hidden]) .typed")?.textContent.length ?? 0) > least, length);
@@ -38,7 +22,5 @@ try {
   const whole = await text();
   writeFileSync(SEEN, "");
   await page.waitForFunction(() => document.querySelector(".typing")?.hidden);
-  console.log(JSON.stringify({ first, second, state, whole, errors }));
-} finally {
-  await browser.close();
-}
+  return { first, second, state, whole };
+});

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pipeline::usd;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::harness::{Agents, DEADLINE, Game, Host, Part, Parts, Setup};
+use tests::harness::{Agents, DEADLINE, Game, Host, Part, Parts, Setup, browse};
 use tests::standin::{Asked, Gate, ReplyUsage, Script as _, Standin};
 use tokio::time::{sleep, timeout};
 
@@ -161,6 +161,61 @@ async fn money_that_comes_while_the_agent_ends_is_not_waited_for() {
     assert_eq!(attempts.len(), 1, "{job:#}");
     assert_eq!(attempts[0]["tasks"][0]["run"], 2, "{job:#}");
     assert_eq!(job["cost_usd"], usd(cost(&api.asked())), "{job:#}");
+}
+
+/// As the page shows micro-dollars.
+fn shown(micro_usd: u64) -> String {
+    format!("${:.2}", micro_usd as f64 / 1e6)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jobs_page_shows_what_it_and_its_phase_cost_and_a_budget_that_is_nearly_used_up() {
+    let test = "a_jobs_page_shows_what_it_and_its_phase_cost_and_a_budget_that_is_nearly_used_up";
+    let wanted = [Part::Claude, Part::Chromium, Part::Playwright];
+    let Some(parts) = Parts::of(test, &wanted) else {
+        return;
+    };
+    let api = model().await;
+    let host = Host::start(Setup::claude(api.url(), KEY).pipeline("short", &pipeline(""))).await;
+    let client = host.client();
+    let id = submit(&host).await;
+    client.succeeded(&id).await;
+    let spent = cost(&api.asked());
+    let (of_phase, of_job) = (spent + spent / 20, 2 * spent);
+    for budget in [
+        json!({ "phase": "idea", "usd": usd(of_phase) }),
+        json!({ "usd": usd(of_job) }),
+    ] {
+        let request = client.request(Method::PUT, &format!("/api/jobs/{id}/budget"));
+        let answer = client.send(request.json(&budget)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let read = json!({
+        "phase": ".phase[data-key=idea] .spent",
+        "task": ".phase[data-key=idea] tbody td:last-child",
+        "job": "dd[data-key=Cost]",
+        "tokens": "dd[data-key=Tokens]",
+    });
+    let url = format!("{}/#/jobs/{id}", client.url());
+    let seen = browse(parts, "read.mjs", &url, &[("READ", &read.to_string())]).await;
+    let text = |name: &str| seen[name][0].as_str().unwrap().replace('\n', " ");
+    let (spent, requests) = (shown(spent), count(&api.asked()));
+    assert!(
+        text("phase").contains(&format!("{spent} of {}", shown(of_phase))),
+        "{seen:#}"
+    );
+    assert!(text("phase").contains("nearly used up"), "{seen:#}");
+    assert!(
+        text("job").contains(&format!("{spent} of {}", shown(of_job))),
+        "{seen:#}"
+    );
+    assert!(!text("job").contains("nearly"), "{seen:#}");
+    assert_eq!(text("task"), spent, "{seen:#}");
+    assert!(
+        text("tokens").ends_with(&format!("out, {requests} requests")),
+        "{seen:#}"
+    );
+    assert_eq!(seen["errors"], json!([]), "{seen:#}");
 }
 
 fn count(asked: &[Asked]) -> usize {
