@@ -7,14 +7,15 @@
 #[path = "budgets/hosts.rs"]
 mod hosts;
 
-use std::time::Duration;
-
 use pipeline::usd;
 use reqwest::Method;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 use tests::harness::{Agents, DEADLINE, Game, Host, Part, Parts, Setup, browse};
 use tests::standin::{Asked, Gate, ReplyUsage, Script as _, Standin};
-use tokio::time::{sleep, timeout};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::unix::pipe::OpenOptions;
+use tokio::time::timeout;
 
 const NAME: &str = "a game about a ferry";
 const KEY: &str = "the-real-key";
@@ -120,13 +121,15 @@ async fn a_phase_that_meets_its_budget(setup: impl Fn(&str) -> Setup) {
     assert!(!last.tool_uses().is_empty(), "{:#}", last.body);
 }
 
-/// Claude Code by its entrypoint, whose end is held up until it is let go.
+/// Claude Code by its entrypoint; the end of its first run is told, and held up until it is let go.
 const HELD_AT_ITS_END: &str = r#"
 here=$(dirname "$0")
 ENTRYPOINT
 status=$?
-touch "$here/met"
-until [ -e "$here/go" ]; do sleep 0.05; done
+if mkdir "$here/once" 2>/dev/null; then
+  echo met >"$here/met"
+  read -r _ <"$here/go"
+fi
 (exit $status)
 "#;
 
@@ -138,24 +141,27 @@ async fn money_that_comes_while_the_agent_ends_is_not_waited_for() {
     }
     let entrypoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/entrypoint.sh");
     let agents = Agents::running(&HELD_AT_ITS_END.replace("ENTRYPOINT", entrypoint));
+    let [met, go] = ["met", "go"].map(|pipe| agents.folder().join(pipe));
+    for pipe in [&met, &go] {
+        mkfifoat(CWD, pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    }
+    // Open for writing as well: it neither waits for the agent nor ends with it.
+    let met = OpenOptions::new().read_write(true).open_receiver(met);
+    let mut met = BufReader::new(met.unwrap());
     let api = model().await;
     let setup = Setup::claude(api.url(), KEY)
         .set("WORKER_COMMAND", agents.command())
         .pipeline("short", &pipeline("budget_usd = \"0.60\"\n"));
     let host = Host::start(setup).await;
     let id = submit(&host).await;
-    let met = async {
-        while !agents.folder().join("met").exists() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(DEADLINE, met).await.unwrap();
+    let told = timeout(DEADLINE, met.read_line(&mut String::new())).await;
+    told.unwrap().unwrap();
     let client = host.client();
     let request = client.request(Method::PUT, &format!("/api/jobs/{id}/budget"));
     let budget = json!({ "phase": "idea", "usd": "20" });
     let answer = client.send(request.json(&budget)).await;
     assert_eq!(answer.status, 200, "the job runs: {}", answer.text());
-    std::fs::write(agents.folder().join("go"), "").unwrap();
+    std::fs::write(go, "go\n").unwrap();
     let job = client.succeeded(&id).await;
     let attempts = job["phases"][0]["attempts"].as_array().unwrap();
     assert_eq!(attempts.len(), 1, "{job:#}");

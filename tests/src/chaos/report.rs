@@ -9,9 +9,8 @@ use super::world::{LEASE, Plan, World, now};
 use crate::bench::Times;
 use crate::once::Fault;
 
-/// What an agent says that found no room, and what is said of one that found none for saying so.
-/// One with room has its reason in its status file, whatever becomes of what it printed: that
-/// is on the same disk, or goes with an engine that is killed just then.
+/// What an agent says that found no room, and what is said of one that found none for saying so:
+/// a container's words go elsewhere.
 const FULL: &str = "(os error 28)";
 const UNSAID: &str = "the agent ended with exit status 1\"";
 
@@ -94,7 +93,8 @@ impl Report {
                 })
             }),
             ("attempts used up with room on the disk", {
-                let full = |why: &str| why.contains(FULL) || why.ends_with(UNSAID);
+                let full =
+                    |why: &str| why.contains(FULL) || !self.plan.docker && why.ends_with(UNSAID);
                 let others = verdict.failed.iter().filter(|(why, _)| !full(why));
                 others.map(|(_, times)| times).sum()
             }),
